@@ -1,0 +1,133 @@
+"""Policy-value networks on flax nnx, as records of pure functions.
+
+The network normalises by layer, never by batch: a position's answer depends on that position alone, so search,
+self-play on many devices and exact resume need no running statistics.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from azero.config import NetworkConfig
+from games.core import Game
+
+Params = Any
+
+
+class Network(NamedTuple):
+    """init: key -> params (a plain pytree of float32 arrays).
+
+    apply: params, observations float32 [M, H, W, C] -> policy logits float32 [M, A] over all actions, legal or not,
+    and values float32 [M] in [-1, 1] for the player to move.
+    """
+
+    init: Callable[[jax.Array], Params]
+    apply: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
+
+
+class _Block(nnx.Module):
+    """Two layers and a way around them."""
+
+    def __init__(self, make_layer: Callable[[], Any], make_norm: Callable[[], Any]):
+        self.norm = make_norm()
+        self.first = make_layer()
+        self.second = make_layer()
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return x + self.second(nnx.relu(self.first(self.norm(x))))
+
+
+class _Tower(nnx.Module):
+    """A first layer, residual blocks, and the two heads."""
+
+    def __init__(self, config: NetworkConfig, game: Game, rngs: nnx.Rngs):
+        height, width, channels = game.observation_shape
+        dtype = jnp.dtype(config.dtype)
+        self.flat = config.kind == "mlp"
+
+        def layer(inputs: int, outputs: int) -> Any:
+            if self.flat:
+                return nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs)
+            return nnx.Conv(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
+
+        def norm() -> Any:
+            return nnx.LayerNorm(config.width, dtype=dtype, rngs=rngs) if config.norm else _same
+
+        self.stem = layer(height * width * channels if self.flat else channels, config.width)
+        # An empty board is all zeros; without a bias the normalisation would blow its gradient up a hundredfold.
+        self.stem.bias[...] = 0.1 * jax.random.normal(rngs.params(), self.stem.bias.shape)
+        self.blocks = nnx.List(
+            [_Block(lambda: layer(config.width, config.width), norm) for _ in range(config.blocks)]
+        )
+        self.norm = norm()
+        features = config.width
+        if not self.flat:
+            # Few channels before the heads' dense layers keep them small beside the tower.
+            self.squeeze = nnx.Conv(config.width, 8, (1, 1), dtype=dtype, rngs=rngs)
+            features = 8 * height * width
+        self.policy = nnx.Linear(features, game.num_actions, dtype=jnp.float32, rngs=rngs)
+        self.value_hidden = nnx.Linear(features, 64, dtype=dtype, rngs=rngs)
+        self.value = nnx.Linear(64, 1, dtype=jnp.float32, rngs=rngs)
+
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        if self.flat:
+            x = x.reshape(x.shape[0], -1)
+        x = nnx.relu(self.stem(x))
+        for block in self.blocks:
+            x = block(x)
+        x = nnx.relu(self.norm(x))
+        if not self.flat:
+            x = nnx.relu(self.squeeze(x)).reshape(x.shape[0], -1)
+        value = self.value(nnx.relu(self.value_hidden(x)))
+        return self.policy(x).astype(jnp.float32), jnp.tanh(value[..., 0].astype(jnp.float32))
+
+
+def _same(x: jax.Array) -> jax.Array:
+    return x
+
+
+def make_network(config: NetworkConfig, game: Game) -> Network:
+    """The network of this config for this game."""
+
+    def build(key: jax.Array) -> _Tower:
+        return _Tower(config, game, nnx.Rngs(key))
+
+    graph = nnx.graphdef(nnx.eval_shape(lambda: build(jax.random.key(0))))
+
+    def init(key: jax.Array) -> Params:
+        return nnx.to_pure_dict(nnx.state(build(key), nnx.Param))
+
+    def apply(params: Params, observations: jax.Array) -> tuple[jax.Array, jax.Array]:
+        return nnx.merge(graph, nnx.State(params))(observations)
+
+    return Network(init, apply)
+
+
+def parameter_count(params: Params) -> int:
+    """Numbers in a pytree of parameters."""
+    return sum(leaf.size for leaf in jax.tree.leaves(params))
+
+
+def named(params: Params) -> dict[str, jax.Array]:
+    """The arrays under dotted names ("blocks.0.first.kernel"), as they lie in a weights file."""
+    leaves = jax.tree_util.tree_flatten_with_path(params)[0]
+    return {".".join(str(part.key) for part in path): leaf for path, leaf in leaves}
+
+
+def unnamed(arrays: Mapping[str, Any], like: Params) -> Params:
+    """The inverse of `named`, with names and shapes checked against `like` (arrays or their shapes).
+
+    Raises:
+      ValueError: an array is missing, left over, or of another shape; the message names the first.
+    """
+    wanted = named(like)
+    for name in sorted(wanted.keys() ^ arrays.keys()):
+        raise ValueError(f"weight {name} is {'missing' if name in wanted else 'unknown to this network'}")
+    for name, leaf in wanted.items():
+        if arrays[name].shape != leaf.shape:
+            raise ValueError(f"weight {name} has shape {arrays[name].shape}, the network needs {leaf.shape}")
+    leaves = [jnp.asarray(arrays[name]) for name in wanted]
+    return jax.tree.unflatten(jax.tree.structure(like), leaves)

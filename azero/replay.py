@@ -1,0 +1,151 @@
+"""The sample store: a ring of positions, as bits.
+
+An observation is stored as one bit a cell and plane (and one number for each plane that is the same number
+everywhere); a policy target as its largest entries. A Connect Four position takes 53 bytes, so a million of them
+53 MB; `bytes_per_position` says it for every game.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from azero.config import ReplayConfig
+from games.core import Game
+
+
+class Position(NamedTuple):
+    """What the network sees of a position, compactly. Leading axes [...] are free."""
+
+    cells: jax.Array  # uint8 [..., ceil(H * W * (C - counts) / 8)], observation planes of 0 and 1 as bits
+    counts: jax.Array  # float32 [..., counts], the planes that hold one number everywhere
+    legal: jax.Array  # uint8 [..., ceil(A / 8)], legal moves as bits
+
+
+class Sample(NamedTuple):
+    """A position and what to learn of it. Leading axes [...] are free."""
+
+    position: Position
+    actions: jax.Array  # int16 [..., K], the K moves of largest weight in the policy target
+    weights: jax.Array  # float16 [..., K], their weights
+    value: jax.Array  # float32 [...], value target for the player to move
+
+
+class Batch(NamedTuple):
+    """Samples as the network takes them."""
+
+    observation: jax.Array  # float32 [M, H, W, C]
+    legal: jax.Array  # bool [M, A]
+    policy: jax.Array  # float32 [M, A], sums to 1
+    value: jax.Array  # float32 [M], for the player to move
+
+
+class Replay(NamedTuple):
+    """A ring of N samples per device."""
+
+    samples: Sample  # leaves [N, ...]
+    cursor: jax.Array  # int32 [], where the next sample goes
+    added: jax.Array  # int32 [], samples ever added; stays at MOST_ADDED once there
+
+
+MOST_ADDED = 2**30  # beyond any capacity; keeps the count from overflowing in runs of days
+
+
+def pack(game: Game, observation: jax.Array, legal: jax.Array) -> Position:
+    """One position's bits.
+
+    Args:
+      observation: float32 [H, W, C].
+      legal: bool [A].
+    """
+    counts = list(game.count_planes)
+    bits = np.delete(np.arange(game.observation_shape[2]), counts)
+    return Position(
+        cells=jnp.packbits(observation[..., bits].ravel() > 0.5),
+        counts=observation[0, 0, counts],
+        legal=jnp.packbits(legal),
+    )
+
+
+def unpack(game: Game, position: Position) -> tuple[jax.Array, jax.Array]:
+    """The observation float32 [H, W, C] and legal bool [A] that were packed."""
+    height, width, channels = game.observation_shape
+    counts = list(game.count_planes)
+    bits = np.delete(np.arange(channels), counts)
+    cells = jnp.unpackbits(position.cells, count=height * width * len(bits)).reshape(height, width, len(bits))
+    constant = jnp.broadcast_to(position.counts, (height, width, len(counts)))
+    planes = jnp.concatenate([cells.astype(jnp.float32), constant], axis=-1)
+    order = np.argsort(np.concatenate([bits, counts]).astype(np.int64))
+    legal = jnp.unpackbits(position.legal, count=game.num_actions).astype(bool)
+    return planes[..., order], legal
+
+
+def stored_policy(policy: jax.Array, entries: int) -> tuple[jax.Array, jax.Array]:
+    """The largest entries of a policy [..., A]: actions int16 [..., K] and weights float16 [..., K]."""
+    weights, actions = jax.lax.top_k(policy, min(entries, policy.shape[-1]))
+    return actions.astype(jnp.int16), weights.astype(jnp.float16)
+
+
+def empty(game: Game, config: ReplayConfig, devices: int) -> Replay:
+    """A store with room for `config.capacity` positions in all, to be split over devices along its first axis."""
+    rows = -(-config.capacity // devices) * devices
+    position = jax.eval_shape(
+        lambda: pack(game, jnp.zeros(game.observation_shape, jnp.float32), jnp.zeros(game.num_actions, bool))
+    )
+    entries = min(config.actions, game.num_actions)
+    sample = Sample(
+        position,
+        jax.ShapeDtypeStruct((entries,), jnp.int16),
+        jax.ShapeDtypeStruct((entries,), jnp.float16),
+        jax.ShapeDtypeStruct((), jnp.float32),
+    )
+    samples = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), sample)
+    return Replay(samples, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+
+
+def bytes_per_position(game: Game, config: ReplayConfig) -> int:
+    """What one stored position takes."""
+    one = jax.eval_shape(lambda: empty(game, ReplayConfig(capacity=1, actions=config.actions), 1))
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(one.samples))
+
+
+def add(replay: Replay, samples: Sample) -> Replay:
+    """The store with `samples` [M, ...] in the place of its oldest."""
+    rows = replay.samples.value.shape[0]
+    new = samples.value.shape[0]
+    if new > rows:
+        raise ValueError(f"replay.capacity of {rows} positions a device is less than one iteration's {new}")
+    places = (replay.cursor + jnp.arange(new)) % rows
+    stored = jax.tree.map(lambda store, leaf: store.at[places].set(leaf), replay.samples, samples)
+    added = jnp.minimum(replay.added + new, MOST_ADDED)
+    return Replay(stored, (replay.cursor + new) % rows, added)
+
+
+def window(replay: Replay, config: ReplayConfig, devices: int) -> jax.Array:
+    """int32 []: how many of the newest samples of this device are drawn from."""
+    rows = replay.samples.value.shape[0]
+    grown = (config.share * replay.added).astype(jnp.int32)
+    wanted = jnp.maximum(grown, config.minimum // devices)
+    return jnp.minimum(jnp.minimum(wanted, replay.added), rows)
+
+
+def draw(replay: Replay, game: Game, size: jax.Array, count: int, key: jax.Array) -> Batch:
+    """`count` samples drawn evenly from the newest `size`, each under a random symmetry."""
+    rows = replay.samples.value.shape[0]
+    place_key, symmetry_key = jax.random.split(key)
+    age = jax.random.randint(place_key, (count,), 0, size)
+    chosen = jax.tree.map(lambda store: store[(replay.cursor - 1 - age) % rows], replay.samples)
+    symmetry = jax.random.randint(symmetry_key, (count,), 0, len(game.symmetries.cells))
+    return jax.vmap(lambda sample, turn: _batch_row(game, sample, turn))(chosen, symmetry)
+
+
+def _batch_row(game: Game, sample: Sample, symmetry: jax.Array) -> Batch:
+    height, width, channels = game.observation_shape
+    observation, legal = unpack(game, sample.position)
+    weights = sample.weights.astype(jnp.float32)
+    policy = jnp.zeros(game.num_actions, jnp.float32).at[sample.actions].add(weights / weights.sum())
+    cells = jnp.asarray(game.symmetries.cells)[symmetry]
+    actions = jnp.asarray(game.symmetries.actions)[symmetry]
+    observation = observation.reshape(height * width, channels)[cells].reshape(height, width, channels)
+    return Batch(observation, legal[actions], policy[actions], sample.value)

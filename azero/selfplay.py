@@ -1,0 +1,102 @@
+"""Self-play: T moves in each of B games with the amplified model."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from azero.config import SelfPlayConfig
+from azero.network import Params
+from azero.replay import Position, pack, stored_policy
+from azero.search import Search
+from games.core import Game, State
+
+
+class Games(NamedTuple):
+    """Games in flight."""
+
+    state: State  # leaves [B, ...]
+    ply: jax.Array  # int32 [B], moves made so far
+    opening: jax.Array  # int32 [B], the game's first moves that are drawn at random
+
+
+class Trajectory(NamedTuple):
+    """T moves of B games."""
+
+    position: Position  # leaves [T, B, ...], before the move
+    actions: jax.Array  # int16 [T, B, K], the moves of largest weight in the policy target
+    weights: jax.Array  # float16 [T, B, K], their weights
+    search_value: jax.Array  # float32 [T, B], for the player to move
+    chosen: jax.Array  # bool [T, B], the search chose the move; False where an opening drew it at random
+    reward: jax.Array  # float32 [T, B], of the move, for its mover
+    discount: jax.Array  # float32 [T, B], of the state after the move: -1, +1 or 0
+    outcome: jax.Array  # float32 [T, B], reward of the first player where a game ended, else 0
+    ended: jax.Array  # bool [T, B]
+
+
+def new_games(game: Game, config: SelfPlayConfig, count: int, key: jax.Array) -> Games:
+    """`count` games at their start."""
+    keys = jax.vmap(jax.random.split)(jax.random.split(key, count))
+    opening = jax.vmap(lambda k: jax.random.randint(k, (), 0, config.opening_plies + 1))(keys[:, 0])
+    return Games(jax.vmap(game.init)(keys[:, 1]), jnp.zeros(count, jnp.int32), opening)
+
+
+def random_legal(legal: jax.Array, key: jax.Array) -> jax.Array:
+    """One move drawn evenly from legal bool [B, A]: int32 [B]."""
+    return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf)).astype(jnp.int32)
+
+
+def make_selfplay(
+    config: SelfPlayConfig, game: Game, search: Search, entries: int
+) -> Callable[[Params, Games, jax.Array], tuple[Games, Trajectory]]:
+    """Self-play: (params, games [B], key) -> (games [B], Trajectory [T, B]).
+
+    Finished games restart in place; unfinished ones are handed back to go on.
+
+    Args:
+      entries: how many moves of a policy target are kept.
+    """
+    observe = jax.vmap(game.observe)
+    step = jax.vmap(game.step)
+
+    def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, object]:
+        search_key, opening_key = jax.random.split(key)
+        amplified = search(params, games.state, search_key)
+        best = jnp.where(games.ply < config.greedy_after, amplified.action, amplified.visits.argmax(-1))
+        in_opening = games.ply < games.opening
+        action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), best)
+        return action, ~in_opening, amplified
+
+    def play_ply(params: Params, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
+        choice_key, step_key, new_key = jax.random.split(key, 3)
+        count = games.ply.shape[0]
+        before = games.state
+        action, chosen, amplified = choose(params, games, choice_key)
+        after = step(before, action, jax.random.split(step_key, count))
+        actions, weights = stored_policy(amplified.policy, entries)
+        played = Trajectory(
+            position=jax.vmap(lambda view, legal: pack(game, view, legal))(observe(before), before.legal),
+            actions=actions,
+            weights=weights,
+            search_value=amplified.value,
+            chosen=chosen,
+            reward=after.reward,
+            discount=after.discount,
+            outcome=jnp.where(after.terminal, after.reward * (1 - 2 * before.to_play), 0.0),
+            ended=after.terminal,
+        )
+        going_on = Games(after, games.ply + 1, games.opening)
+        fresh = new_games(game, config, count, new_key)
+        return jax.tree.map(lambda new, old: _where(after.terminal, new, old), fresh, going_on), played
+
+    def play(params: Params, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
+        keys = jax.random.split(key, config.plies)
+        return jax.lax.scan(lambda carry, ply_key: play_ply(params, carry, ply_key), games, keys)
+
+    return play
+
+
+def _where(mask: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
+    """Rows of `new` where mask bool [B], else of `old`."""
+    return jnp.where(mask.reshape(mask.shape + (1,) * (new.ndim - 1)), new, old)

@@ -1,0 +1,51 @@
+"""The games. `make(name)` gives one; `names()` lists them."""
+
+import difflib
+import functools
+
+from games.core import Game
+
+PGX_GAMES = (
+    "othello",
+    "hex",
+    "go_9x9",
+    "go_19x19",
+    "chess",
+    "gardner_chess",
+    "animal_shogi",
+    "shogi",
+)
+OWN_GAMES = ("tic_tac_toe", "connect_four", "connect_four_5x4", "connect_four_4x4")
+
+
+def names() -> tuple[str, ...]:
+    """The names of all games that come with azero."""
+    return OWN_GAMES + PGX_GAMES
+
+
+@functools.cache
+def make(name: str) -> Game:
+    """The game of this name, or a user's own pgx-style env as "package.module:Env".
+
+    Raises:
+      ValueError: there is no such game, or the env breaks the contract; the message says which rule.
+    """
+    if name == "tic_tac_toe":
+        from games.tic_tac_toe import make_tic_tac_toe
+
+        return make_tic_tac_toe()
+    if name in OWN_GAMES:
+        from games.connect import SHAPES, make_connect
+
+        return make_connect(name, SHAPES[name])
+    if name in PGX_GAMES:
+        from games.pgx_adapter import make_pgx
+
+        return make_pgx(name)
+    if ":" in name:
+        from games.pgx_adapter import make_custom
+
+        return make_custom(name)
+    near = difflib.get_close_matches(name, names(), n=1)
+    hint = f"; did you mean {near[0]}?" if near else f"; games are {', '.join(names())}"
+    raise ValueError(f"unknown game {name!r}{hint}")

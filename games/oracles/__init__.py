@@ -1,0 +1,124 @@
+"""Exact knowledge of small games: tables of all positions, and a labelled set for Connect Four."""
+
+import functools
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from games import tic_tac_toe
+from games.connect import SHAPES, Shape, Stones, bits_from_stones, state_from_stones, stones_from_bits
+from games.core import ILLEGAL, LabelledPositions, Oracle, State
+from games.oracles import connect_four
+from games.oracles.bitboards import Rules, connect_rules, plies_played, tic_tac_toe_rules
+from games.oracles.tables import POSITIONS, Table, cache_folder, cached_table, exact_moves
+
+DECISIVE_SAMPLE = 5_000  # positions of a solved connect board that strength is measured on
+SAMPLE_SEED = 4
+
+
+def tic_tac_toe_oracle() -> Oracle:
+    """The exact value of every position. `positions()` are all 4,520 that play can reach, in order of plies."""
+    return Oracle(positions=lambda: table_positions("tic_tac_toe"), q=functools.partial(_exact_q, "tic_tac_toe"))
+
+
+def connect_oracle(name: str, shape: Shape) -> Oracle:
+    """What is known about a connect game.
+
+    Of connect_four_4x4 and connect_four_5x4 the exact value of every position: `positions()` is a sample, the same
+    each time, of `DECISIVE_SAMPLE` from the decisive ones, in which the legal moves differ in value; all are as
+    likely, so the sample has the plies that decisive positions have. Of connect_four a labelled set of decisive
+    positions up to mirror image, and no `q`; its sets are called "begin-easy" and so on.
+
+    Raises:
+      ValueError: nothing is known about this game.
+    """
+    if SHAPES.get(name) != shape:
+        raise ValueError(f"there is no oracle for {name!r} on a board of {shape}")
+    if name == "connect_four":
+        return Oracle(positions=_connect_four_positions, q=None)
+    return Oracle(positions=functools.partial(_decisive_sample, name), q=functools.partial(_exact_q, name))
+
+
+def table_positions(name: str) -> LabelledPositions:
+    """All positions of a solved game in which the game goes on, in order of plies; leaves are NumPy arrays.
+
+    Args:
+      name: "tic_tac_toe", "connect_four_4x4" or "connect_four_5x4".
+    """
+    return _labelled(name, _table(name).keys)
+
+
+@functools.cache
+def _rules(name: str) -> Rules:
+    if name not in POSITIONS:
+        raise ValueError(f"there is no table of {name!r}; tables are {', '.join(POSITIONS)}")
+    return tic_tac_toe_rules() if name == "tic_tac_toe" else connect_rules(name, SHAPES[name])
+
+
+@functools.cache
+def _table(name: str) -> Table:
+    return cached_table(_rules(name), cache_folder() / "oracles")
+
+
+def _decisive_sample(name: str) -> LabelledPositions:
+    keys = np.random.default_rng(SAMPLE_SEED).permutation(_table(name).keys)
+    found: list[np.ndarray] = []
+    for start in range(0, len(keys), DECISIVE_SAMPLE):
+        part = keys[start : start + DECISIVE_SAMPLE]
+        values, _ = exact_moves(_rules(name), _table(name), part)
+        found.append(part[connect_four.difficulty(values) != ""])
+        if sum(map(len, found)) >= DECISIVE_SAMPLE:
+            break
+    return _labelled(name, np.concatenate(found)[:DECISIVE_SAMPLE])
+
+
+def _labelled(name: str, keys: np.ndarray) -> LabelledPositions:
+    """The positions with these keys, uint64 [M], put in order of plies."""
+    rules = _rules(name)
+    ply = plies_played(rules, keys)
+    order = np.lexsort((keys, ply))
+    values, _ = exact_moves(rules, _table(name), keys[order])
+    states = _states(name, *rules.stones(keys[order]))
+    return LabelledPositions(states, values, connect_four.stage(ply[order], rules.max_plies))
+
+
+def _connect_four_positions() -> LabelledPositions:
+    labels = connect_four.load_labels()
+    keys = connect_four.key_after(labels.moves)
+    q = connect_four.values_of(labels.scores)
+    stages = connect_four.stage(connect_four.plies(keys), connect_four.RULES.max_plies)
+    sets = np.array([f"{stage}-{level}" for stage, level in zip(stages, connect_four.difficulty(q), strict=True)])
+    return LabelledPositions(_states("connect_four", *connect_four.RULES.stones(keys)), q, sets)
+
+
+def _exact_q(name: str, states: State) -> tuple[np.ndarray, np.ndarray]:
+    """`Oracle.q` of a solved game. Where a game is over, no move has a value."""
+    rules, table = _rules(name), _table(name)
+    goes_on = ~np.asarray(states.terminal)
+    values = np.full((len(goes_on), rules.num_actions), ILLEGAL, np.int8)
+    plies = np.full((len(goes_on), rules.num_actions), -1, np.int16)
+    first, second = _bits(name, states)
+    values[goes_on], plies[goes_on] = exact_moves(rules, table, rules.key(first, second)[goes_on])
+    return values, plies
+
+
+def _bits(name: str, states: State) -> tuple[np.ndarray, np.ndarray]:
+    """The stones of player 0 and of player 1, uint64 [B] each."""
+    if name == "tic_tac_toe":
+        stones = np.asarray(states.board).astype(np.uint64)
+        return stones[:, 0], stones[:, 1]
+    return bits_from_stones(states.board)
+
+
+def _states(name: str, first: np.ndarray, second: np.ndarray) -> State:
+    """States [M], leaves NumPy arrays, from the stones of player 0 and of player 1, uint64 [M] each."""
+    board: np.ndarray | Stones
+    one: Callable[..., State]
+    if name == "tic_tac_toe":
+        board, one = np.stack([first, second], axis=-1).astype(np.uint32), tic_tac_toe.state_from_stones
+    else:
+        shape = SHAPES[name]
+        board, one = stones_from_bits(shape, first, second), functools.partial(state_from_stones, shape)
+    states: State = jax.device_get(jax.jit(jax.vmap(one))(board))
+    return states

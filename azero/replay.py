@@ -19,7 +19,7 @@ class Position(NamedTuple):
     """What the network sees of a position, compactly. Leading axes [...] are free."""
 
     cells: jax.Array  # uint8 [..., ceil(H * W * (C - counts) / 8)], observation planes of 0 and 1 as bits
-    counts: jax.Array  # float32 [..., counts], the planes that hold one number everywhere
+    counts: tuple[jax.Array, ...]  # float32 [...] for each plane that holds one number everywhere
     legal: jax.Array  # uint8 [..., ceil(A / 8)], legal moves as bits
 
 
@@ -63,7 +63,7 @@ def pack(game: Game, observation: jax.Array, legal: jax.Array) -> Position:
     bits = np.delete(np.arange(game.observation_shape[2]), counts)
     return Position(
         cells=jnp.packbits(observation[..., bits].ravel() > 0.5),
-        counts=observation[0, 0, counts],
+        counts=tuple(observation[0, 0, plane] for plane in counts),
         legal=jnp.packbits(legal),
     )
 
@@ -74,8 +74,8 @@ def unpack(game: Game, position: Position) -> tuple[jax.Array, jax.Array]:
     counts = list(game.count_planes)
     bits = np.delete(np.arange(channels), counts)
     cells = jnp.unpackbits(position.cells, count=height * width * len(bits)).reshape(height, width, len(bits))
-    constant = jnp.broadcast_to(position.counts, (height, width, len(counts)))
-    planes = jnp.concatenate([cells.astype(jnp.float32), constant], axis=-1)
+    constant = [jnp.full((height, width, 1), count) for count in position.counts]
+    planes = jnp.concatenate([cells.astype(jnp.float32), *constant], axis=-1)
     order = np.argsort(np.concatenate([bits, counts]).astype(np.int64))
     legal = jnp.unpackbits(position.legal, count=game.num_actions).astype(bool)
     return planes[..., order], legal

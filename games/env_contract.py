@@ -3,6 +3,7 @@
 Each rule that is broken raises ValueError with one line that says which.
 """
 
+import textwrap
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -43,6 +44,8 @@ def check_env(env: Any, name: str) -> Layout:
         fractional = _random_games(env, shape)
     except Breach as breach:
         raise ValueError(f"{name}: {breach}") from breach.__cause__
+    if shape[:2] == (1, 1) and start.observation.dtype != bool:
+        fractional[:] = True  # one cell: each plane holds one number, whatever the random games showed
     return Layout(start.legal_action_mask.shape[0], shape, tuple(map(int, np.flatnonzero(fractional))))
 
 
@@ -51,8 +54,9 @@ def _traced(rule: str, function: Callable[..., Any], *arguments: Any) -> Any:
     try:
         return jax.eval_shape(function, *arguments)
     except Exception as error:  # whatever the user's code raises while it is traced
-        first_line = str(error).strip().split("\n")[0]
-        raise Breach(f"{rule} cannot be compiled by jax.jit: {type(error).__name__}: {first_line}") from error
+        lines = [line for line in str(error).splitlines() if "<lambda>" not in line]  # pgx's own code, not the user's
+        reason = textwrap.shorten(" ".join(lines), 300, placeholder=" ...")
+        raise Breach(f"{rule} cannot be compiled by jax.jit: {type(error).__name__}: {reason}") from error
 
 
 def _shapes(env: Any) -> Any:
@@ -69,7 +73,8 @@ def _shapes(env: Any) -> Any:
         if value.shape != () or value.dtype != dtype:
             raise Breach(f"{field} must be {np.dtype(dtype)} [], not {value.dtype} {list(value.shape)}")
     after = _traced("step", env.step, start, jax.ShapeDtypeStruct((), jnp.int32), key)
-    if jax.tree.structure(start) != jax.tree.structure(after):
+    structures = {str(jax.tree.structure(state)) for state in (start, after)}
+    if len(structures) > 1:
         raise Breach("step must return a state of the same structure as init")
     leaves = zip(jax.tree_util.tree_leaves_with_path(start), jax.tree.leaves(after), strict=True)
     for (path, before), later in leaves:
@@ -149,5 +154,6 @@ def _fractional_planes(planes: np.ndarray) -> np.ndarray:
     uneven = (planes != planes[:, :1, :1]).any(axis=(0, 1, 2))
     if (fractional & uneven).any():
         plane = int(np.flatnonzero(fractional & uneven)[0])
-        raise Breach(f"each plane of the observation must be 0 or 1, or one number everywhere; plane {plane} is neither")
-    return fractional
+        rule = "each plane of the observation must be 0 or 1, or one number everywhere"
+        raise Breach(f"{rule}; plane {plane} is neither")
+    return np.asarray(fractional)

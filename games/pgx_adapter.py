@@ -98,7 +98,9 @@ def make_custom(name: str) -> Game:
         may lie in the working directory. If the env has an attribute `max_plies`, it bounds the game's length.
 
     Returns:
-      The game. An observation [C] becomes [1, 1, C], one [H, W] becomes [H, W, 1]. Moves are written as numbers.
+      The game. An observation [C] becomes [1, 1, C], one [H, W] becomes [H, W, 1]. Its count planes are those that
+      held another number than 0 and 1 in the random games, so such planes should not be rare. Moves are written as
+      numbers.
 
     Raises:
       ValueError: it cannot be found, or breaks the contract; the message says which rule.

@@ -5,7 +5,7 @@
     python scripts/label_connect_four.py --check-uci  let the solver value all of the UCI data set connect-4
 
 Needs the solver bitbully (`pip install .[oracle]`), which the package itself does not. The same command gives the
-same file. On one CPU core it takes some minutes, nearly all of it between 12 stones, where the solver's opening
+same file. On one CPU core it takes a quarter of an hour, nearly all of it between 12 stones, where the solver's opening
 book ends, and 18.
 
 How positions are found: games are played from the start, each by one player against himself who plays a best move
@@ -19,7 +19,6 @@ import argparse
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -57,7 +56,7 @@ class Solver:
 
 
 def play(solver: Solver, random: np.random.Generator) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """One game: its moves, and of the T positions in it, the first of which is the start, keys [T] and scores [T, 7]."""
+    """One game: its moves, and of the T positions in it, from the start on, keys [T] and move scores [T, 7]."""
     guidance = random.choice(GUIDANCE)
     moves: list[int] = []
     keys, scores = [np.zeros(1, np.uint64)], []
@@ -137,7 +136,7 @@ def check_uci(solver: Solver) -> bool:
     return all(found == expected for _, found, expected in rows)
 
 
-def main(arguments: Any = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check-uci", action="store_true", help="check the solver against the UCI data set")
     parser.add_argument("--per-cell", type=int, default=PER_CELL, help="positions per cell (default: %(default)s)")

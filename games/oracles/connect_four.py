@@ -39,9 +39,9 @@ class Labels(NamedTuple):
 
 def load_labels() -> Labels:
     """The labelled set that comes with the package."""
-    with (importlib.resources.files("games.oracles") / FILE).open("rb") as file:
-        with np.load(file, allow_pickle=False) as parts:
-            return Labels(parts["moves"], parts["scores"])
+    path = importlib.resources.files("games.oracles") / FILE
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as parts:
+        return Labels(parts["moves"], parts["scores"])
 
 
 def values_of(scores: np.ndarray) -> np.ndarray:

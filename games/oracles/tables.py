@@ -171,7 +171,7 @@ def cached_table(rules: Rules, folder: Path) -> Table:
 def _read(name: str, path: Path) -> Table | None:
     """The table in this file, or None if there is no file or it cannot be believed."""
     try:
-        with np.load(path, allow_pickle=False) as parts:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as parts:
             table = Table(parts["keys"], parts["values"], parts["plies"])
         check(name, table)
     except FileNotFoundError:

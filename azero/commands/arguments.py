@@ -1,0 +1,52 @@
+"""Words of the command line -> a frozen dataclass, by tyro; what is wrong with them in one line."""
+
+import contextlib
+import io
+import re
+from collections.abc import Sequence
+from typing import TypeVar
+
+import tyro
+
+Arguments = TypeVar("Arguments")
+
+
+def parse(kind: type[Arguments], words: Sequence[str], command: str, default: Arguments | None = None) -> Arguments:
+    """The arguments of a command.
+
+    Args:
+      kind: a dataclass; its docstring and those of its fields are the help.
+      words: what stands after the command.
+      command: its name, for the usage line.
+      default: where the defaults are not those of the dataclass.
+
+    Raises:
+      ValueError: one line, with the option that may have been meant.
+      SystemExit: help was asked for and has been printed.
+    """
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(said):
+            if default is None:
+                return tyro.cli(kind, args=list(words), prog=f"azero {command}")
+            return tyro.cli(kind, args=list(words), prog=f"azero {command}", default=default)
+    except SystemExit as end:
+        if end.code in (0, None):
+            raise
+    raise ValueError(f"{one_line(said.getvalue())} (azero {command} --help shows all)")
+
+
+def one_line(box: str) -> str:
+    """The message of tyro's error box: what stands above its first rule, and the first option it suggests."""
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", box)
+    lines = [line.strip("│╭╮╰╯─ ") for line in plain.splitlines()[1:]]
+    message = []
+    for line in lines:
+        if not line:
+            break
+        message.append(line)
+    text = " ".join(message) or "the arguments cannot be read"
+    text = re.sub(r"Unrecognized options: ([^,]*).*", r"unknown option \1", text)
+    text = text.replace("Error parsing", "cannot read")
+    meant = re.search(r"Perhaps you meant:?\s+(-\S+)", " ".join(lines))
+    return f"{text}; did you mean {meant[1]}?" if meant else text

@@ -1,0 +1,164 @@
+"""azero eval: a match, or one player against exact values."""
+
+import dataclasses
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from azero.commands.arguments import parse
+from azero.commands.table import print_table
+
+if TYPE_CHECKING:
+    from azero.match import MatchResult
+    from azero.players import Player
+    from games.core import Game
+
+LONGEST_EXHAUSTIVE = 16  # plies of games that are small enough for every line of play to be tried
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Measure strength: two players in a match, or one against the exact values of labelled positions."""
+
+    players: tyro.conf.Positional[tuple[str, ...]] = ()
+    """One player or two: runs/c4, policy:runs/c4, checkpoints/connect_four:simulations=200, rollout, random, oracle."""
+    game: str | None = None
+    """The game; needed where no player has a checkpoint."""
+    games: int = 100
+    """Games of a match, an even number: each opening is played with both colours."""
+    opening_plies: int = 4
+    """An opening is 0 to this many random moves."""
+    seed: int = 0
+    """Of the openings and of the players' chances."""
+    simulations: int | None = None
+    """Of searches whose text does not say; a run's own number otherwise."""
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
+    """One JSON document on stdout."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Prints the measurement; 0."""
+    arguments = parse(Arguments, words, "eval")
+    if len(arguments.players) not in (1, 2):
+        raise ValueError(f"azero eval takes one player or two, not {len(arguments.players)}")
+    from azero.startup import start_jax
+
+    start_jax()
+    from azero.players import make_players
+
+    players, game = make_players(arguments.players, arguments.game, arguments.simulations)
+    if len(players) == 2:
+        report = match_report(arguments, players, game)
+    else:
+        report = oracle_report(players[0], game, arguments.seed)
+    if arguments.json:
+        json.dump(report, sys.stdout, indent=2)
+        print()
+    elif len(players) == 2:
+        _print_match(report)
+    else:
+        _print_oracle(report)
+    return 0
+
+
+def match_report(arguments: Arguments, players: "list[Player]", game: "Game") -> dict[str, Any]:
+    """The match of two players, for JSON."""
+    from azero.match import play_match
+
+    with _Progress("playing") as progress:
+        result = play_match(
+            game, players[0], players[1], arguments.games, arguments.opening_plies, arguments.seed, progress
+        )
+    return {"game": game.name, "players": [player.name for player in players], "games": arguments.games} | {
+        "opening_plies": arguments.opening_plies, "seed": arguments.seed} | match_fields(result)  # fmt: skip
+
+
+def match_fields(result: "MatchResult") -> dict[str, Any]:
+    """A match's result as plain dictionaries."""
+    by_colour = {colour: tally._asdict() for colour, tally in result.by_colour.items()}
+    return result._asdict() | {"elo_interval": list(result.elo_interval), "by_colour": by_colour}
+
+
+def oracle_report(player: "Player", game: "Game", seed: int = 0) -> dict[str, Any]:
+    """A player against the exact values of its game, for JSON.
+
+    Returns:
+      `game`, `player`, and `oracle` with `network`, the network's own answers (None if it has none), and `search`, what
+      the player does beyond that (None for a network alone).
+    """
+    from azero.analysis import losing_lines, strength
+
+    if game.oracle is None:
+        raise ValueError(f"the exact values of {game.name} are not known; name a second player to play against")
+    labelled = game.oracle().positions()
+    report: dict[str, Any] = {}
+    for kind, answers in (("network", player.network), ("search", None if player.bare else player.answers)):
+        if answers is None:
+            report[kind] = None
+            continue
+        print(f"asking {player.name} ({kind}) about {len(labelled.sets)} positions", file=sys.stderr)
+        report[kind] = strength(answers, labelled, seed)
+        if game.max_plies <= LONGEST_EXHAUSTIVE:
+            report[kind] |= losing_lines(game, answers)
+    return {"game": game.name, "player": player.name, "oracle": report}
+
+
+class _Progress:
+    """Games that have ended, on stderr; nothing where that is not a terminal."""
+
+    def __init__(self, what: str):
+        from rich.console import Console
+        from rich.progress import Progress
+
+        console = Console(stderr=True)
+        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
+        self.what = what
+
+    def __enter__(self) -> Callable[[int, int], None]:
+        self.bar.start()
+        task = self.bar.add_task(self.what)
+        return lambda done, total: self.bar.update(task, completed=done, total=total)
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+
+def _print_match(report: dict[str, Any]) -> None:
+    first, second = report["players"]
+    rows = []
+    for name, row in ({"all": report} | report["by_colour"]).items():
+        counts = [row[kind] for kind in ("wins", "draws", "losses")]
+        score = (counts[0] + counts[1] / 2) / sum(counts)
+        rows.append((name if name == "all" else f"moving {name}", sum(counts), *counts, f"{score:.3f}"))
+    headings = ("", "games", "wins", "draws", "losses", "score")
+    print_table(f"{report['game']}: {first} against {second}", headings, rows, left=("",))
+    low, high = report["elo_interval"]
+    ends = ("-inf" if low is None else f"{low:+.0f}", "+inf" if high is None else f"{high:+.0f}")
+    print(f"Elo difference {report['elo']:+.0f}, 95 % interval {ends[0]} to {ends[1]}")
+
+
+def _print_oracle(report: dict[str, Any]) -> None:
+    headings = ("set", "positions", "value kept, %", "by the policy, %", "sign of value, %")
+    for kind, strength in report["oracle"].items():
+        if strength is None:
+            continue
+        title = f"{report['game']}: {report['player']}, {kind}, against exact values (95 % interval)"
+        rows = [
+            (name, row["positions"], *(_share(row, share) for share in ("kept_value", "kept_value_sampled", "sign")))
+            for name, row in ({"all": strength} | strength["by_set"]).items()
+        ]
+        print_table(title, headings, rows, left=("set",))
+        if "unbeatable" in strength:
+            lines = f"loses {strength['losing_lines']} of the {strength['lines']} lines of play"
+            print(f"{'unbeatable' if strength['unbeatable'] else 'beatable'}: {lines}")
+        print()
+
+
+def _share(row: dict[str, Any], name: str) -> str:
+    if row[name] is None:
+        return "-"
+    low, high = row[f"{name}_interval"]
+    return f"{100 * row[name]:.1f} ({100 * low:.1f}-{100 * high:.1f})"

@@ -1,0 +1,187 @@
+"""azero play: a game in the terminal."""
+
+import dataclasses
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import tyro
+
+from azero.commands.arguments import parse
+
+if TYPE_CHECKING:
+    from azero.answers import Answer
+    from azero.players import Player
+    from games.core import Game, State
+
+HELP = """Type a move as it is written in this game ({example}), or
+  hint   what the opponent would play here
+  undo   take your last move back
+  help   this text, with your legal moves
+  quit   leave (so do Ctrl-D and Ctrl-C)"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Arguments:
+    """Play against a player in the terminal."""
+
+    game: tyro.conf.Positional[str]
+    """A name from `azero games`."""
+    opponent: str | None = None
+    """Whom you play; the checkpoint that comes with azero if there is one for this game, else rollout. human: the
+    two of you take turns."""
+    first: tyro.conf.FlagCreatePairsOff[bool] = False
+    """You move first, which is so unless --second is given."""
+    second: tyro.conf.FlagCreatePairsOff[bool] = False
+    """You move second."""
+    show_search: tyro.conf.FlagCreatePairsOff[bool] = False
+    """Show what the opponent thinks of its move and of the others."""
+    seed: int = 0
+    """Of the opponent's chances."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Plays one game; 0, also where the person leaves."""
+    arguments = parse(Arguments, words, "play")
+    if arguments.first and arguments.second:
+        raise ValueError("say --first or --second, not both")
+    from azero.startup import start_jax
+
+    start_jax()
+    from azero.players import make_player, shipped
+    from games import make
+
+    default = f"checkpoints/{arguments.game}" if arguments.game in shipped() else "rollout"
+    make(arguments.game)  # an unknown game is said before an unknown opponent
+    opponent, game = make_player(arguments.opponent or default, arguments.game)
+    try:
+        _Table(game, opponent, arguments).play()
+    except (EOFError, KeyboardInterrupt):
+        print("\ngoodbye")
+    return 0
+
+
+class _Table:
+    """A game between a person and a player, with the positions so far, so that moves can be taken back."""
+
+    def __init__(self, game: "Game", opponent: "Player", arguments: Arguments):
+        import jax
+
+        self.game, self.opponent, self.arguments = game, opponent, arguments
+        self.seat = 1 if arguments.second else 0
+        self.key = jax.random.key(arguments.seed)
+        self.step = jax.jit(game.step)
+        self.states = [jax.jit(game.init)(self.key)]
+
+    def play(self) -> None:
+        """The game, from the first move to the last."""
+        print(f"{self.game.name} against {self.opponent.name}; help says what can be typed")
+        self.show()
+        while not bool(self.state.terminal):
+            if self.opponent.person or int(self.state.to_play) == self.seat:
+                if not self.take_turn():
+                    return
+            else:
+                answer = self.answer()
+                text = self.game.notation.move(self.state, int(answer.action[0]))
+                if self.arguments.show_search:
+                    self.explain(answer)
+                self.move(int(answer.action[0]))
+                print(f"{self.opponent.name} plays {text}")
+                self.show()
+        print(self.result())
+
+    @property
+    def state(self) -> "State":
+        return self.states[-1]
+
+    def take_turn(self) -> bool:
+        """One line from the person; False where it is quit."""
+        text = input("your move: ").strip()
+        match text.lower():
+            case "quit" | "exit" | "q":
+                print("goodbye")
+                return False
+            case "help" | "h" | "?" | "":
+                self.help()
+            case "undo":
+                self.undo()
+            case "hint":
+                self.hint()
+            case _:
+                try:
+                    action = self.game.notation.action(self.state, text)
+                except ValueError as error:
+                    print(error)
+                    return True
+                self.move(action)
+                self.show()
+        return True
+
+    def move(self, action: int) -> None:
+        """Makes a move."""
+        import jax
+        import numpy as np
+
+        key = jax.random.fold_in(self.key, len(self.states))
+        self.states.append(self.step(self.state, np.int32(action), key))
+
+    def undo(self) -> None:
+        """Goes back to the person's turn before this one."""
+        for number in range(len(self.states) - 2, -1, -1):
+            if self.opponent.person or int(self.states[number].to_play) == self.seat:
+                del self.states[number + 1 :]
+                self.show()
+                return
+        print("there is no move to take back")
+
+    def hint(self) -> None:
+        """What the opponent would play in the person's place."""
+        if self.opponent.person:
+            print("ask the other one")
+            return
+        answer = self.answer()
+        print(f"{self.opponent.name} would play {self.game.notation.move(self.state, int(answer.action[0]))}")
+        self.explain(answer)
+
+    def answer(self) -> "Answer":
+        """The opponent's answer to this position."""
+        import jax
+
+        states = jax.tree.map(lambda leaf: leaf[None], self.state)
+        return self.opponent.answers(states, jax.random.fold_in(self.key, len(self.states)))
+
+    def explain(self, answer: "Answer") -> None:
+        """What the opponent thinks: its value, and its moves by weight."""
+        if answer.value is not None:
+            print(f"  it expects {answer.value[0]:+.2f} for the player to move (from -1 to 1)")
+        for action in (-answer.policy[0]).argsort()[:5].tolist():
+            if answer.policy[0, action] >= 0.005:
+                visits = "" if answer.visits is None else f"  {answer.visits[0, action]} visits"
+                share = f"{100 * answer.policy[0, action]:3.0f} %"
+                print(f"  {self.game.notation.move(self.state, action):6} {share}{visits}")
+
+    def help(self) -> None:
+        """What can be typed."""
+        import numpy as np
+
+        legal = np.flatnonzero(np.asarray(self.state.legal)).tolist()
+        moves = [self.game.notation.move(self.state, action) for action in legal]
+        print(HELP.format(example=moves[0]))
+        print("legal moves: " + " ".join(moves))
+
+    def show(self) -> None:
+        """The board."""
+        print(f"\n{self.game.notation.board(self.state)}\n")
+        sys.stdout.flush()
+
+    def result(self) -> str:
+        """Who has won."""
+        points = 0.0
+        for before, after in zip(self.states, self.states[1:], strict=False):
+            points += float(after.reward) * (1 if int(before.to_play) == self.seat else -1)
+        if points == 0:
+            return "a draw"
+        if self.opponent.person:
+            return f"player {1 if (points > 0) == (self.seat == 0) else 2} wins"
+        return "you win" if points > 0 else f"{self.opponent.name} wins"

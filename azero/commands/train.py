@@ -1,0 +1,121 @@
+"""`azero train GAME`: learn a game by self-play."""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+import games
+from azero.commands.arguments import parse
+from azero.config import Config, check, from_dict, to_dict
+from azero.presets import preset
+from azero.startup import start_jax
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """Learn a game by self-play. A run directory that exists goes on from its newest good checkpoint.
+
+    Ctrl-C finishes the iteration, saves and leaves with exit code 130; a second one leaves at once.
+    """
+
+    game: tyro.conf.Positional[str]
+    """A name from `azero games`, or package.module:Env for a pgx-style env of your own."""
+    config_tree: Annotated[Config, tyro.conf.arg(name="")]
+    run: str = ""
+    """Run directory; runs/GAME if none is given."""
+    minutes: float | None = None
+    """Stop after this many minutes of this call; without it and --iterations, the preset's."""
+    iterations: int | None = None
+    """Stop when the run has this many iterations in all."""
+    preset: str = ""
+    """Start from another game's preset; the game's own if none is given."""
+    config: str = ""
+    """A config.json whose fields replace those of the preset."""
+    override_config: bool = False
+    """Go on with a run although its config differs."""
+    json: bool = False
+    """Print the outcome as one JSON document on stdout."""
+
+
+def main(words: Sequence[str]) -> int:
+    """Runs the command; see azero.cli."""
+    started = time.monotonic()
+    base, minutes = _defaults(words)
+    arguments = parse(Train, words, "train", Train(game="", config_tree=base))
+    if arguments.game not in games.names() and ":" not in arguments.game:
+        games.make(arguments.game)  # says what is wrong with the name
+    config = dataclasses.replace(arguments.config_tree, game=arguments.game)
+    check(config)
+    for name in ("minutes", "iterations"):
+        if (value := getattr(arguments, name)) is not None and not value > 0:
+            raise ValueError(f"--{name} must be above 0, not {value}")
+    if arguments.minutes is None and arguments.iterations is None:
+        arguments = dataclasses.replace(arguments, minutes=minutes)
+    return _train(config, arguments, started)
+
+
+def _defaults(words: Sequence[str]) -> tuple[Config, float]:
+    """The config that --preset and --config ask for, and the preset's minutes; a game not yet named has the first's."""
+    named = dict(zip(words, words[1:], strict=False))
+    game = next((word for word in words if not word.startswith("-")), "tic_tac_toe")
+    known = game if game in games.names() or ":" in game else "tic_tac_toe"
+    chosen = preset(named.get("--preset", ""), known)
+    file = named.get("--config")
+    if file is None:
+        return chosen.config, chosen.minutes
+    try:
+        fields = json.loads(Path(file).read_text())
+    except OSError as error:
+        raise ValueError(f"cannot read config {file}: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"config {file} is not JSON: {error}") from None
+    if not isinstance(fields, dict):
+        raise ValueError(f"config {file} must hold a JSON object")
+    return from_dict(_merged(to_dict(chosen.config), fields)), chosen.minutes
+
+
+def _merged(base: dict, fields: dict) -> dict:
+    """`base` with `fields` over it, group by group."""
+    groups = {name: _merged(base[name], value) for name, value in fields.items() if isinstance(base.get(name), dict)}
+    return base | fields | groups
+
+
+def _train(config: Config, arguments: Train, started: float) -> int:
+    start_jax(devices=config.devices or os.cpu_count() or 1)
+    from azero import checkpoint
+    from azero.report import Progress
+    from azero.run import Budget, prepare, run
+    from azero.strength import make_measure
+    from azero.train import make_trainer
+
+    game = games.make(config.game)
+    trainer = make_trainer(config, game)  # refuses what cannot be before anything is written
+    folder = Path(arguments.run or f"runs/{config.game.replace(':', '_')}")
+    config = prepare(folder, config, arguments.override_config)
+    progress = Progress()
+    with checkpoint.lock(folder):
+        try:
+            budget = Budget(arguments.minutes, arguments.iterations, started)
+            measure = make_measure(config, game, trainer.network)
+            outcome = run(config, trainer, folder, budget, measure, progress)
+        finally:
+            progress.end()
+    figures = "  ".join(f"{name} {value:.1%}" for name, value in outcome.strength.items()) or "not measured"
+    progress.say(f"the run is in {folder}, iteration {outcome.iteration}; strength: {figures}")
+    for command in (f"azero eval {folder}", f"azero play {config.game} --opponent {folder}"):
+        progress.say(f"  next: {command}")
+    if outcome.interrupted:
+        progress.say(f"  go on: azero train {config.game} --run {folder}")
+    if arguments.json:
+        answer = {"run": str(folder), "game": config.game, "iteration": outcome.iteration, **outcome.strength}
+        json.dump(answer, sys.stdout)
+        print()
+    return 128 + outcome.interrupted if outcome.interrupted in (signal.SIGINT, signal.SIGTERM) else 0

@@ -1,0 +1,258 @@
+"""Whatever chooses a move, behind one record; and the text that names it.
+
+runs/c4                       a run, its newest step, with the search it was trained with
+runs/c4@120:simulations=200   another step, another search
+checkpoints/connect_four      a folder of weights; those that come with azero are found from anywhere
+policy:runs/c4                the network's own move
+rollout:simulations=1000      tree search with random playouts
+random, oracle, human
+"""
+
+import dataclasses
+import difflib
+import functools
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+import azero
+from azero import answers as ways
+from azero.answers import Answers, RowAnswers
+from azero.checkpoint import weights
+from azero.config import Config, SearchConfig, check, from_dict
+from azero.manifest import CheckpointError
+from azero.network import make_network, unnamed
+from games import make
+from games.core import Game
+
+logger = logging.getLogger(__name__)
+
+PLAIN = ("random", "rollout", "oracle", "human")  # players that need no checkpoint
+ENGINES = ("gtp", "uci")
+ROLLOUT = SearchConfig(algorithm="puct", simulations=1000)
+NETWORK_OPTIONS = ("simulations", "algorithm", "considered", "value_scale", "maxvisit_init", "rescale_values", "c_init")
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "network": NETWORK_OPTIONS,
+    "rollout": ("simulations", "c_init"),
+    "policy": (),
+    "random": (),
+    "oracle": (),
+    "human": (),
+}
+
+
+class Player(NamedTuple):
+    """One that plays a game."""
+
+    name: str  # the text that names it
+    answers: Answers
+    network: Answers | None = None  # of its network alone, if it has one
+    bare: bool = False  # its network is all there is to it
+    person: bool = False  # asked only what has to be answered, never to fill up a batch
+
+
+class Named(NamedTuple):
+    """A player's text, taken apart."""
+
+    text: str
+    kind: str  # "network", "policy" or one of PLAIN
+    folder: Path | None  # of the checkpoint
+    iteration: int | None  # None is the newest
+    options: dict[str, str]
+
+
+def make_player(text: str, game_name: str | None = None) -> tuple[Player, Game]:
+    """The player that a text names, and its game.
+
+    Args:
+      text: as in the help of `azero`.
+      game_name: the game to play; None takes the one that the checkpoint was trained on.
+
+    Raises:
+      ValueError: one line: the text does not parse, there is no such checkpoint, or it belongs to another game.
+    """
+    (player,), game = make_players([text], game_name)
+    return player, game
+
+
+def make_players(
+    texts: Sequence[str], game_name: str | None = None, simulations: int | None = None
+) -> tuple[list[Player], Game]:
+    """Players of one game, which is `game_name` or the one that a checkpoint among them was trained on.
+
+    Args:
+      simulations: of searches whose text does not say.
+
+    Raises:
+      ValueError: as in `make_player`.
+    """
+    named = [parse_player(text) for text in texts]
+    if simulations is not None:
+        named = [_with_simulations(one, simulations) for one in named]
+    loaded = [_load(one) for one in named]
+    trained = [config.game for _, config in filter(None, loaded)]
+    if game_name is None and not trained:
+        raise ValueError(f"{texts[0]} plays any game: say which with --game")
+    game = make(game_name if game_name is not None else trained[0])
+    for one, found in zip(named, loaded, strict=True):
+        if found and found[1].game != game.name:
+            raise ValueError(f"{one.text} plays {found[1].game}, not {game.name}")
+    return [_build(one, found, game) for one, found in zip(named, loaded, strict=True)], game
+
+
+def parse_player(text: str) -> Named:
+    """Takes a player's text apart.
+
+    Raises:
+      ValueError: it does not parse, or names an option or a folder that is not there.
+    """
+    head, _, rest = text.partition(":")
+    if head in ENGINES:
+        raise ValueError(f"{text}: players by {head.upper()} are not there yet")
+    if head in PLAIN:
+        return Named(text, head, None, None, _options(text, head, rest if ":" in text else None))
+    kind, place = ("policy", rest) if head == "policy" else ("network", text)
+    options = None
+    if ":" in place and not Path(place).exists():
+        place, _, options = place.rpartition(":")
+    place, iteration = _step(text, place)
+    return Named(text, kind, _folder(text, place), iteration, _options(text, kind, options))
+
+
+def shipped_folder() -> Path:
+    """Where the checkpoints that come with azero are: beside the package in a source tree, inside it once installed."""
+    package = Path(azero.__file__).parent
+    inside = package / "checkpoints"
+    return inside if inside.is_dir() else package.parent / "checkpoints"
+
+
+def shipped() -> list[str]:
+    """The names of the checkpoints that come with azero."""
+    return sorted(path.parent.name for path in shipped_folder().glob("*/weights.safetensors"))
+
+
+def search_player(config: Config, game: Game, params: Any, name: str = "search") -> Player:
+    """The amplified model of these parameters."""
+    network = make_network(config.network, game)
+    own = functools.partial(ways.network_answers(game, network), params)
+    searched = functools.partial(ways.search_answers(config.search, game, network), params)
+    return Player(name, searched, own)
+
+
+def batched(player: Player, size: int) -> RowAnswers:
+    """A player's answers to any number of states; see `in_batches`."""
+    return ways.in_batches(player.answers, size, fill=not player.person)
+
+
+def _step(text: str, place: str) -> tuple[str, int | None]:
+    """The folder and the step of "runs/c4@120"."""
+    if "@" not in place or Path(place).exists():
+        return place, None
+    place, _, step = place.rpartition("@")
+    if not (step.isascii() and step.isdigit()):
+        raise ValueError(f"{text}: after @ comes the number of a step, not {step!r}")
+    return place, int(step)
+
+
+def _folder(text: str, place: str) -> Path:
+    if not place:
+        raise ValueError(f"{text!r} does not name a player; players are a run's folder, {', '.join(PLAIN)}")
+    path = Path(place)
+    if path.exists():
+        return path
+    if path.name in shipped() and path.parent in (Path("."), Path("checkpoints")):
+        return shipped_folder() / path.name
+    known = [*PLAIN, "policy", *shipped(), *(f"checkpoints/{name}" for name in shipped())]
+    near = difflib.get_close_matches(place, known, n=1)
+    raise ValueError(f"{place!r} is no player and no folder" + (f"; did you mean {near[0]}?" if near else ""))
+
+
+def _options(text: str, kind: str, options: str | None) -> dict[str, str]:
+    """The options "a=1,b=2" of a player of this kind."""
+    if options is None:
+        return {}
+    found = {}
+    for option in options.split(","):
+        name, equals, value = option.partition("=")
+        if not (name and equals and value):
+            raise ValueError(f"{text}: an option is written name=value, not {option!r}")
+        if name not in OPTIONS[kind]:
+            near = difflib.get_close_matches(name, OPTIONS[kind], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(OPTIONS[kind]) or 'none'}"
+            raise ValueError(f"{text}: unknown option {name!r}; {hint}")
+        if name in found:
+            raise ValueError(f"{text}: option {name} is given twice")
+        found[name] = value
+    return found
+
+
+def _with_simulations(named: Named, simulations: int) -> Named:
+    if "simulations" not in OPTIONS[named.kind]:
+        return named
+    return named._replace(options={"simulations": str(simulations)} | named.options)
+
+
+def _load(named: Named) -> tuple[dict[str, Any], Config] | None:
+    """Weights and config of a player that has a checkpoint."""
+    if named.folder is None:
+        return None
+    try:
+        found = weights(named.folder, named.iteration)
+        config = from_dict(found.config)
+    except (CheckpointError, ValueError) as error:
+        raise ValueError(f"{named.text}: {error}") from None
+    for note in found.notes:
+        logger.warning(note)
+    return found.arrays, config
+
+
+def _build(named: Named, loaded: tuple[dict[str, Any], Config] | None, game: Game) -> Player:
+    if loaded is None:
+        return Player(named.text, _plain(named, game), person=named.kind == "human")
+    arrays, config = loaded
+    config = dataclasses.replace(config, search=_search(named, config.search))
+    like = jax.eval_shape(make_network(config.network, game).init, jax.random.key(0))
+    try:
+        params = unnamed(arrays, like)
+    except ValueError as error:
+        raise ValueError(f"{named.text}: {error}") from None
+    player = search_player(config, game, params, named.text)
+    if named.kind == "policy":
+        assert player.network is not None
+        return Player(named.text, player.network, player.network, bare=True)
+    return player
+
+
+def _plain(named: Named, game: Game) -> Answers:
+    match named.kind:
+        case "random":
+            return ways.random_answers(game)
+        case "oracle":
+            return ways.oracle_answers(game)
+        case "human":
+            return ways.human_answers(game)
+        case _:
+            return ways.rollout_answers(_search(named, ROLLOUT), game)
+
+
+def _search(named: Named, search: SearchConfig) -> SearchConfig:
+    """The search's settings with the options of the player's text."""
+    kinds = {field.name: type(field.default) for field in dataclasses.fields(SearchConfig)}
+    read = {name: _value(named.text, name, text, kinds[name]) for name, text in named.options.items()}
+    try:
+        config = from_dict({"search": dataclasses.asdict(search) | read})
+        check(config)
+    except ValueError as error:
+        raise ValueError(f"{named.text}: {error}") from None
+    return config.search
+
+
+def _value(text: str, name: str, value: str, kind: type) -> Any:
+    words = {"true": True, "false": False}
+    try:
+        return words[value.lower()] if kind is bool else kind(value)
+    except (ValueError, KeyError):
+        raise ValueError(f"{text}: {name} must be of type {kind.__name__}, not {value!r}") from None

@@ -1,0 +1,218 @@
+"""What a run says: metrics.jsonl and TensorBoard, progress on the terminal, the model card."""
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TextIO
+
+import flax
+import jax
+import optax
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from azero import __version__
+from azero.config import Config
+
+SHOWN_EVERY = 10.0  # seconds between plain lines
+
+
+def past_seconds(folder: Path) -> float:
+    """The wall time that earlier calls spent on this run, from the last line of its metrics."""
+    rows = read_metrics(folder)
+    return float(rows[-1]["seconds"]) if rows else 0.0
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """The rows of metrics.jsonl; a last line cut off by a crash is left out."""
+    path = folder / "metrics.jsonl"
+    rows = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+class Writer:
+    """Appends a row for each iteration to metrics.jsonl, TensorBoard and, if asked, Weights & Biases.
+
+    Rows of iterations after `iteration` are of a future that a crash undid: they are removed.
+    """
+
+    def __init__(self, folder: Path, iteration: int, wandb: bool):
+        kept = [row for row in read_metrics(folder) if row["iteration"] <= iteration]
+        path = folder / "metrics.jsonl"
+        aside = folder / f".metrics.jsonl.partial-{os.getpid()}"
+        aside.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        os.replace(aside, path)
+        self._lines: TextIO = path.open("a", buffering=1)
+        self._board = _tensorboard(folder, iteration)
+        self._wandb = _wandb(folder) if wandb else None
+
+    def add(self, iteration: int, numbers: dict[str, float]) -> None:
+        """Writes one row."""
+        self._lines.write(json.dumps({"iteration": iteration, **numbers}) + "\n")
+        for name, value in numbers.items():
+            self._board.add_scalar(name, value, iteration)
+        if self._wandb is not None:
+            self._wandb.log(numbers, step=iteration)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._lines.close()
+        self._board.close()
+        if self._wandb is not None:
+            self._wandb.finish()
+
+
+def _tensorboard(folder: Path, iteration: int) -> Any:
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
+
+
+def _wandb(folder: Path) -> Any:
+    try:
+        import wandb
+    except ImportError:
+        raise ValueError("report.wandb needs the extra: pip install 'azero[wandb]'") from None
+    return wandb.init(project="azero", name=folder.name, dir=str(folder), resume="allow", id=folder.name)
+
+
+class Progress:
+    """Tells on stderr how a run goes: a live table on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._live = Live(console=self._console, refresh_per_second=4) if self._console.is_terminal else None
+        self._rows: dict[str, str] = {}
+        self._said = 0.0
+        self._strength = ""
+
+    def say(self, line: str) -> None:
+        """One line that stays."""
+        self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+    def begin(self, config: Config, updates: int, parameters: int, iteration: int, budget: Any) -> None:
+        """What is about to run."""
+        devices = jax.devices()[: config.devices or None]
+        moves = config.selfplay.games * config.selfplay.plies
+        self.say(
+            f"azero trains {config.game}: {config.network.kind} of {parameters:,} parameters, "
+            f"{config.search.algorithm} of {config.search.simulations} simulations, distils the {_target(config)}"
+        )
+        self.say(
+            f"{len(devices)} {devices[0].platform} device(s); an iteration is {moves:,} moves of self-play and "
+            f"{updates} gradient steps of {config.learn.batch}; the first one compiles"
+        )
+        self._from, self._budget = iteration, budget
+        if self._live:
+            self._live.start()
+        self.stage("compiling")
+
+    def stage(self, name: str) -> None:
+        """What is being done now."""
+        self._rows["stage"] = name
+        self._show()
+        if not self._live:
+            self.say(f"{name} ...")
+
+    def iteration(self, iteration: int, numbers: dict[str, float]) -> None:
+        """The figures of a finished iteration."""
+        kept = {name: value for name, value in numbers.items() if name.startswith("kept_value") or name == "score"}
+        if kept:
+            self._strength = "  ".join(f"{name} {value:.1%}" for name, value in kept.items())
+        left = self._left(iteration)
+        self._rows = {
+            "stage": "self-play and learning",
+            "iteration": str(iteration),
+            "speed": f"{numbers['moves_per_second']:,.0f} moves/s, {numbers['games']:,.0f} games in this iteration",
+            "losses": f"policy {numbers['policy_loss']:.3f}  value {numbers['value_loss']:.3f}",
+            "games": f"{numbers['plies']:.1f} plies, first player wins {numbers['first_wins']:.0%}, "
+            f"draws {numbers['draws']:.0%}",
+            "strength": self._strength or "not measured yet",
+            "time left": left,
+        }
+        self._show()
+        if not self._live and (kept or time.monotonic() - self._said > SHOWN_EVERY):
+            self._said = time.monotonic()
+            words = [f"iteration {iteration}", self._rows["speed"], self._rows["losses"], f"{left} left"]
+            self.say("  ".join([*words, *([self._strength] if kept else [])]))
+
+    def end(self) -> None:
+        """Leaves the terminal as it was."""
+        if self._live:
+            self._live.stop()
+
+    def _left(self, iteration: int) -> str:
+        passed = time.monotonic() - self._budget.started
+        ends = []
+        if self._budget.minutes is not None:
+            ends.append(self._budget.minutes * 60 - passed)
+        if self._budget.iterations is not None and iteration > self._from:
+            ends.append(passed / (iteration - self._from) * (self._budget.iterations - iteration))
+        return duration(max(0.0, min(ends))) if ends else "no end set"
+
+    def _show(self) -> None:
+        if self._live:
+            table = Table.grid(padding=(0, 2))
+            for name, value in self._rows.items():
+                table.add_row(f"[bold]{name}", value)
+            self._live.update(table)
+
+
+def _target(config: Config) -> str:
+    return "visit distribution" if config.distilled == "visits" else "improved policy"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people write them: 42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def model_card(config: Config, iteration: int, seconds: float, parameters: int, strength: dict[str, float]) -> str:
+    """README.md of a run."""
+    devices = jax.devices()
+    figures = [f"| {name} | {value:.4f} |" for name, value in strength.items()] or ["| not measured | |"]
+    return "\n".join(
+        [
+            f"# {config.game}, iteration {iteration}",
+            "",
+            f"A {config.network.kind} policy-value network of {parameters:,} parameters, trained by self-play with azero.",
+            "",
+            "| | |",
+            "|---|---|",
+            f"| game | {config.game} |",
+            f"| search | {config.search.algorithm}, {config.search.simulations} simulations |",
+            f"| distilled | {_target(config)} |",
+            f"| iterations | {iteration} |",
+            f"| wall time | {duration(seconds)} |",
+            f"| seed | {config.seed} |",
+            f"| devices | {len(devices)} x {devices[0].device_kind} ({devices[0].platform}), "
+            f"{os.cpu_count()} cores, {platform.machine()} |",
+            f"| versions | azero {__version__}, jax {jax.__version__}, flax {flax.__version__}, "
+            f"optax {optax.__version__}, Python {platform.python_version()} |",
+            "",
+            "Strength at the end of training:",
+            "",
+            "| measure | value |",
+            "|---|---|",
+            *figures,
+            "",
+            "The whole config is in config.json, every iteration's figures in metrics.jsonl.",
+            "",
+        ]
+    )

@@ -1,0 +1,209 @@
+"""A training run on disk: iterate until the budget is spent, measure, report, keep."""
+
+import json
+import math
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+
+from azero import checkpoint
+from azero.config import Config, from_dict, to_dict
+from azero.manifest import CheckpointError
+from azero.network import Params, named, parameter_count
+from azero.report import Progress, Writer, model_card, past_seconds
+from azero.train import Metrics, Trainer, TrainState
+
+EXPLODED = 100.0  # a loss above this is no longer learning: a blank network has a KL of 1 to 5 nats
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on."""
+
+
+class Budget(NamedTuple):
+    """When to stop: whichever is reached first."""
+
+    minutes: float | None  # of this call, from `started`
+    iterations: int | None  # of the run in all
+    started: float  # time.monotonic() at which the minutes began
+
+
+class Outcome(NamedTuple):
+    """How a call of `run` ended."""
+
+    iteration: int
+    strength: dict[str, float]  # the last measurement
+    interrupted: int  # number of the signal that ended it, 0 if none did
+
+
+Measure = Callable[[Params, bool], dict[str, float]]
+# (params, whether this is the end of the run) -> named figures; the first says how strong, higher is better
+
+
+def prepare(folder: Path, config: Config, override: bool) -> Config:
+    """Makes the run directory, or checks that the one there is a run of this config.
+
+    Returns:
+      the config of the run.
+
+    Raises:
+      ValueError: the folder is a file, belongs to something else, or holds a run of another config (fields named).
+    """
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"run directory {folder} is a file; give another with --run")
+    saved = folder / "config.json"
+    if saved.exists():
+        try:
+            old = from_dict(json.loads(saved.read_text()))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{saved} is not the config of a run: {error}") from None
+        changed = checkpoint.differences(to_dict(old), to_dict(config))
+        if changed and not override:
+            raise ValueError(
+                f"run {folder} has another config: {'; '.join(changed)}. Give another --run, or --override-config"
+            )
+        if not changed:
+            return config
+    elif folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
+        raise ValueError(f"run directory {folder} is not empty and not a run; give another with --run")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(saved, json.dumps(to_dict(config), indent=2) + "\n")
+    return config
+
+
+def run(config: Config, trainer: Trainer, folder: Path, budget: Budget, measure: Measure, progress: Progress) -> Outcome:
+    """Trains until the budget is spent or a signal comes; goes on where the run's newest good checkpoint stands.
+
+    Raises:
+      TrainingError: a loss is not finite or has exploded; the last good checkpoint stays.
+      CheckpointError: no state can be read or written.
+    """
+    state = _start(trainer, folder, progress)
+    moves = config.selfplay.games * config.selfplay.plies
+    iteration = saved = int(state.iteration)
+    before = past_seconds(folder)
+    strength: dict[str, float] = {}
+    longest = 0.0
+    progress.begin(config, trainer.updates, parameter_count(state.params), iteration, budget)
+    with _signals() as signals, Writer(folder, iteration, config.report.wandb) as writer:
+        while not signals and not _spent(budget, iteration, longest):
+            began = time.monotonic()
+            state, metrics = trainer.iterate(state)
+            numbers = _finite(metrics, iteration + 1)
+            iteration += 1
+            now = time.monotonic()
+            longest = max(longest, now - began) if longest else 1e-3  # the first iteration compiles
+            numbers |= {"seconds": before + now - budget.started, "moves_per_second": moves / (now - began)}
+            measured = _due(config.report.strength_every, iteration)
+            if measured:
+                strength = measure(state.average, False)
+                numbers |= strength
+            writer.add(iteration, numbers)
+            progress.iteration(iteration, numbers)
+            if _due(config.report.checkpoint_every, iteration):
+                _save(folder, config, state, strength if measured else {})
+                saved = iteration
+        if not signals:
+            progress.stage("measuring strength")
+            strength = measure(state.average, True)
+        if not signals or saved != iteration:
+            _save(folder, config, state, {} if signals else strength)
+    seconds = before + time.monotonic() - budget.started
+    write_text(folder / "README.md", model_card(config, iteration, seconds, parameter_count(state.params), strength))
+    return Outcome(iteration, strength, signals[0] if signals else 0)
+
+
+def _due(every: int, iteration: int) -> bool:
+    return every > 0 and iteration % every == 0
+
+
+def _start(trainer: Trainer, folder: Path, progress: Progress) -> TrainState:
+    """The newest good state of the run, or a new one."""
+    state = trainer.init()
+    if not checkpoint.iterations(folder) and not _has_checkpoints(folder):
+        return state
+    restored = checkpoint.restore(folder, state)
+    for note in restored.notes:
+        progress.say(f"passed over: {note}")
+    progress.say(f"resuming {folder} after iteration {restored.iteration}")
+    return restored.state
+
+
+def _has_checkpoints(folder: Path) -> bool:
+    """Whether anything lies where checkpoints belong: then starting anew in silence would be wrong."""
+    path = folder / "checkpoints"
+    return path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir())
+
+
+def _spent(budget: Budget, iteration: int, longest: float) -> bool:
+    """Whether another iteration, if it takes `longest` seconds, would overrun the budget."""
+    if budget.iterations is not None and iteration >= budget.iterations:
+        return True
+    if budget.minutes is None:
+        return False
+    return time.monotonic() + longest - budget.started >= budget.minutes * 60
+
+
+def _finite(metrics: Metrics, iteration: int) -> dict[str, float]:
+    """The metrics as numbers.
+
+    Raises:
+      TrainingError: one of the losses is no use any more.
+    """
+    numbers = {name: float(value) for name, value in jax.device_get(metrics)._asdict().items()}
+    for name in ("policy_loss", "value_loss", "gradient_norm"):
+        limit = math.inf if name == "gradient_norm" else EXPLODED
+        if not math.isfinite(numbers[name]) or numbers[name] > limit:
+            raise TrainingError(
+                f"{name} is {numbers[name]:g} in iteration {iteration}; stopped. The last good checkpoint stays: "
+                "lower learn.learning_rate or learn.clip"
+            )
+    return numbers
+
+
+def _save(folder: Path, config: Config, state: TrainState, strength: dict[str, float]) -> None:
+    weights = {name: np.asarray(leaf) for name, leaf in named(state.average).items()}
+    keep = checkpoint.Keep(config.report.keep_newest, config.report.keep_every)
+    checkpoint.save(
+        folder, int(state.iteration), state, weights, to_dict(config), next(iter(strength.values()), None), keep
+    )
+
+
+@contextmanager
+def _signals() -> Iterator[list[int]]:
+    """The signals that asked for an end. The first lets the iteration finish; a second ends the process at once."""
+    received: list[int] = []
+
+    def receive(number: int, frame: Any) -> None:
+        del frame
+        received.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    old = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file aside and puts it in place in one step.
+
+    Raises:
+      CheckpointError: the disk refuses.
+    """
+    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        aside.write_text(text)
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None

@@ -1,0 +1,39 @@
+"""What JAX is told before its first use, for every command."""
+
+import logging
+import os
+import warnings
+
+
+def start_jax(devices: int = 1) -> None:
+    """Turns on the compile cache in the user's cache folder, and splits a CPU into `devices` devices.
+
+    What the user has set in JAX's own environment variables stays. Call it before the first computation; later
+    calls change nothing.
+    """
+    if devices > 1:
+        _split_cpu(devices)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # XLA's notes on programs that it reads from its cache
+    import jax
+
+    from games.oracles.tables import cache_folder
+
+    if not jax.config.values["jax_compilation_cache_dir"]:
+        jax.config.update("jax_compilation_cache_dir", str(cache_folder() / "xla"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
+    # A cache that cannot be read or written costs time, and is no news to the user.
+    warnings.filterwarnings("ignore", message=".*persistent compilation cache.*")
+    logging.getLogger("jax._src.compilation_cache").setLevel(logging.ERROR)
+
+
+def _split_cpu(devices: int) -> None:
+    """One XLA device for each core; accelerators are not touched by this.
+
+    Devices that wait for each other in a sum each hold a thread of XLA's pool, which has one a core. With no thread
+    left over, a convolution that another device still has to compute never ends (seen, and reported as a stuck
+    rendezvous). So the pool, whose size XLA takes from NPROC, gets room for the waiting ones.
+    """
+    os.environ.setdefault("NPROC", str(2 * devices + 2))
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_force_host_platform_device_count" not in flags:
+        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()

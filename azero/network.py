@@ -59,9 +59,7 @@ class _Tower(nnx.Module):
         self.stem = layer(height * width * channels if self.flat else channels, config.width)
         # An empty board is all zeros; without a bias the normalisation would blow its gradient up a hundredfold.
         self.stem.bias[...] = 0.1 * jax.random.normal(rngs.params(), self.stem.bias.shape)
-        self.blocks = nnx.List(
-            [_Block(lambda: layer(config.width, config.width), norm) for _ in range(config.blocks)]
-        )
+        self.blocks = nnx.List([_Block(lambda: layer(config.width, config.width), norm) for _ in range(config.blocks)])
         self.norm = norm()
         features = config.width
         if not self.flat:

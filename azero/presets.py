@@ -54,9 +54,10 @@ PRESETS: dict[str, Preset] = {
     "connect_four_4x4": Preset(
         Config(
             game="connect_four_4x4",
-            network=NetworkConfig(width=256, blocks=1),
-            search=SearchConfig(simulations=32),
-            selfplay=SelfPlayConfig(games=512, plies=16, opening_plies=8),
+            network=NetworkConfig(width=256, blocks=2),
+            search=SearchConfig(simulations=16),
+            selfplay=SelfPlayConfig(games=512, plies=16, opening_plies=10),
+            learn=LearnConfig(learning_rate=2e-3),
             replay=ReplayConfig(capacity=500_000, minimum=50_000),
         ),
         5.0,
@@ -65,9 +66,10 @@ PRESETS: dict[str, Preset] = {
     "connect_four_5x4": Preset(
         Config(
             game="connect_four_5x4",
-            network=NetworkConfig(width=256, blocks=1),
-            search=SearchConfig(simulations=32),
-            selfplay=SelfPlayConfig(games=512, plies=16, opening_plies=8),
+            network=NetworkConfig(width=256, blocks=2),
+            search=SearchConfig(simulations=16),
+            selfplay=SelfPlayConfig(games=512, plies=16, opening_plies=10),
+            learn=LearnConfig(learning_rate=2e-3),
             replay=ReplayConfig(capacity=500_000, minimum=50_000),
         ),
         10.0,
@@ -76,9 +78,12 @@ PRESETS: dict[str, Preset] = {
     "connect_four": Preset(
         Config(
             game="connect_four",
-            network=NetworkConfig(width=512, blocks=1),
-            search=SearchConfig(simulations=32),
-            selfplay=SelfPlayConfig(games=512, plies=32, opening_plies=12),
+            network=NetworkConfig(width=256, blocks=3),
+            search=SearchConfig(simulations=16),
+            selfplay=SelfPlayConfig(games=512, plies=32, opening_plies=16),
+            targets=TargetConfig(value_lambda=0.95),
+            learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=2e-3, ema=0.9995),
+            replay=ReplayConfig(capacity=2_000_000, minimum=100_000),
         ),
         15.0,
         "",

@@ -90,16 +90,9 @@ def stored_policy(policy: jax.Array, entries: int) -> tuple[jax.Array, jax.Array
 def empty(game: Game, config: ReplayConfig, devices: int) -> Replay:
     """A store with room for `config.capacity` positions in all, to be split over devices along its first axis."""
     rows = -(-config.capacity // devices) * devices
-    position = jax.eval_shape(
-        lambda: pack(game, jnp.zeros(game.observation_shape, jnp.float32), jnp.zeros(game.num_actions, bool))
-    )
-    entries = min(config.actions, game.num_actions)
-    sample = Sample(
-        position,
-        jax.ShapeDtypeStruct((entries,), jnp.int16),
-        jax.ShapeDtypeStruct((entries,), jnp.float16),
-        jax.ShapeDtypeStruct((), jnp.float32),
-    )
+    blank = pack(game, jnp.zeros(game.observation_shape, jnp.float32), jnp.zeros(game.num_actions, bool))
+    policy = stored_policy(jnp.zeros(game.num_actions, jnp.float32), config.actions)
+    sample = Sample(blank, *policy, jnp.zeros((), jnp.float32))
     samples = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), sample)
     return Replay(samples, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
 

@@ -191,7 +191,7 @@ def model_card(config: Config, iteration: int, seconds: float, parameters: int, 
         [
             f"# {config.game}, iteration {iteration}",
             "",
-            f"A {config.network.kind} policy-value network of {parameters:,} parameters, trained by self-play with azero.",
+            f"A {config.network.kind} policy-value network of {parameters:,} parameters, trained by azero.",
             "",
             "| | |",
             "|---|---|",

@@ -78,7 +78,9 @@ def prepare(folder: Path, config: Config, override: bool) -> Config:
     return config
 
 
-def run(config: Config, trainer: Trainer, folder: Path, budget: Budget, measure: Measure, progress: Progress) -> Outcome:
+def run(
+    config: Config, trainer: Trainer, folder: Path, budget: Budget, measure: Measure, progress: Progress
+) -> Outcome:
     """Trains until the budget is spent or a signal comes; goes on where the run's newest good checkpoint stands.
 
     Raises:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from azero.config import SelfPlayConfig
 from azero.network import Params
 from azero.replay import Position, pack, stored_policy
-from azero.search import Search
+from azero.search import Amplified, Search
 from games.core import Game, State
 
 
@@ -60,7 +60,7 @@ def make_selfplay(
     observe = jax.vmap(game.observe)
     step = jax.vmap(game.step)
 
-    def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, object]:
+    def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, Amplified]:
         search_key, opening_key = jax.random.split(key)
         amplified = search(params, games.state, search_key)
         best = jnp.where(games.ply < config.greedy_after, amplified.action, amplified.visits.argmax(-1))

@@ -22,7 +22,9 @@ def value_targets(config: TargetConfig, trajectory: Trajectory, bootstrap: jax.A
     """
     mix = config.value_lambda
 
-    def back(after: tuple[jax.Array, jax.Array], ply: tuple[jax.Array, ...]) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
+    def back(
+        after: tuple[jax.Array, jax.Array], ply: tuple[jax.Array, ...]
+    ) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
         target_after, value_after = after
         reward, discount, search_value, chosen = ply
         target = value_before(reward, discount, mix * target_after + (1 - mix) * value_after)

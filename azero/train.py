@@ -117,7 +117,9 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     optimizer = make_optimizer(config.learn, updates)
 
     split, same = PartitionSpec(AXIS), PartitionSpec()
-    state_specs = TrainState(same, same, same, same, split, Replay(split, same, same))
+    # Typed as Any, for in this one place the fields of a state hold where they lie instead of what they are.
+    specs: Any = {"games": split, "replay": Replay._make([split, same, same])}
+    state_specs = TrainState._make(specs.get(name, same) for name in TrainState._fields)
 
     def init() -> TrainState:
         params = network.init(make_key(config.seed, "init"))
@@ -151,9 +153,9 @@ def make_trainer(config: Config, game: Game) -> Trainer:
         key = make_key(config.seed, "learn", state.iteration, update, jax.lax.axis_index(AXIS))
         size = window(state.replay, config.replay, devices)
         batch = draw(state.replay, game, size, config.learn.batch // devices, key)
-        gradient, losses = jax.grad(
-            lambda params: distill_loss(config.distill, network, params, batch), has_aux=True
-        )(state.params)
+        gradient, losses = jax.grad(lambda params: distill_loss(config.distill, network, params, batch), has_aux=True)(
+            state.params
+        )
         gradient, losses = jax.lax.pmean((gradient, losses), AXIS)
         steps, opt_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, steps)
@@ -161,12 +163,10 @@ def make_trainer(config: Config, game: Game) -> Trainer:
         decay = jnp.minimum(config.learn.ema, (1.0 + taken) / (10.0 + taken))  # the average forgets its start
         average = jax.tree.map(lambda mean, leaf: mean + (1 - decay) * (leaf - mean), state.average, params)
         state = state._replace(params=params, average=average, optimizer=opt_state)
-        return state, (losses, optax.global_norm(gradient))
+        return state, (losses, optax.tree.norm(gradient))
 
     def on_all_devices(function: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
-        mapped = jax.shard_map(
-            function, mesh=mesh, in_specs=inputs, out_specs=(state_specs, same), check_vma=False
-        )
+        mapped = jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=(state_specs, same), check_vma=False)
         return jax.jit(mapped, donate_argnums=0)
 
     play_step = on_all_devices(play_and_store, (state_specs,))
@@ -188,5 +188,4 @@ def make_trainer(config: Config, game: Game) -> Trainer:
 
 def steps_taken(opt_state: Any) -> jax.Array:
     """Gradient steps taken so far, int32 []."""
-    return optax.tree_utils.tree_get_all_with_path(opt_state, "count")[0][1]
-
+    return optax.tree.get_all_with_path(opt_state, "count")[0][1]

@@ -2,8 +2,10 @@
 
 import difflib
 import functools
+from typing import TYPE_CHECKING
 
-from games.core import Game
+if TYPE_CHECKING:  # names alone are asked for by help texts, which must not wait for JAX
+    from games.core import Game
 
 PGX_GAMES = (
     "othello",
@@ -24,7 +26,7 @@ def names() -> tuple[str, ...]:
 
 
 @functools.cache
-def make(name: str) -> Game:
+def make(name: str) -> "Game":
     """The game of this name, or a user's own pgx-style env as "package.module:Env".
 
     Raises:

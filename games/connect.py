@@ -40,7 +40,7 @@ class Shape(NamedTuple):
 class Stones(NamedTuple):
     """The board: the stones of player 0 and of player 1, as bits."""
 
-    bits: jax.Array  # uint32 [2, words]
+    bits: jax.Array | np.ndarray  # uint32 [2, words]
 
 
 def _shifted_down(bits: jax.Array, distance: int) -> jax.Array:
@@ -88,7 +88,7 @@ def stones_from_bits(shape: Shape, first: np.ndarray, second: np.ndarray) -> Sto
 def bits_from_stones(stones: Stones) -> tuple[np.ndarray, np.ndarray]:
     """The inverse of `stones_from_bits`: uint64 [...] of player 0 and of player 1."""
     words = np.asarray(stones.bits).astype(np.uint64)
-    whole = sum(words[..., word] << np.uint64(WORD * word) for word in range(words.shape[-1]))
+    whole = np.bitwise_or.reduce(words << (WORD * np.arange(words.shape[-1], dtype=np.uint64)), axis=-1)
     return whole[..., 0], whole[..., 1]
 
 
@@ -149,8 +149,10 @@ def make_connect(name: str, shape: Shape) -> Game:
         bits = state.board.bits
         occupied = bits[0] | bits[1]
         # Adding the bottom cell of a column to what is in it carries into its lowest empty cell.
-        carry_in = jnp.zeros_like(occupied).at[jnp.asarray(bottom_word)[action]].set(
-            jnp.uint32(1) << jnp.asarray(bottom_bit)[action]
+        carry_in = (
+            jnp.zeros_like(occupied)
+            .at[jnp.asarray(bottom_word)[action]]
+            .set(jnp.uint32(1) << jnp.asarray(bottom_bit)[action])
         )
         new = _sum(occupied, carry_in) & ~occupied
         column = _column_mask(shape)[action]
@@ -183,9 +185,7 @@ def make_connect(name: str, shape: Shape) -> Game:
         init=init,
         step=step,
         observe=observe,
-        symmetries=Symmetries(
-            np.stack([cells.ravel(), cells[:, ::-1].ravel()]), np.stack([columns, columns[::-1]])
-        ),
+        symmetries=Symmetries(np.stack([cells.ravel(), cells[:, ::-1].ravel()]), np.stack([columns, columns[::-1]])),
         notation=_notation(shape),
         oracle=oracle if name in SHAPES else None,
     )

@@ -1,4 +1,4 @@
-"""A folder of weights as the checkpoints that come with azero have it, with a small network that has learned nothing."""
+"""A folder of weights like the checkpoints that come with azero; its small network has learned nothing."""
 
 import json
 from pathlib import Path

@@ -54,7 +54,10 @@ def test_weights_have_names_and_come_back():
     [
         (lambda arrays: arrays.pop("value.bias"), "weight value.bias is missing"),
         (lambda arrays: arrays.update(extra=np.zeros(1)), "weight extra is unknown"),
-        (lambda arrays: arrays.update({"value.bias": np.zeros(3)}), r"value.bias has shape \(3,\), the network needs \(1,\)"),
+        (
+            lambda arrays: arrays.update({"value.bias": np.zeros(3)}),
+            r"value.bias has shape \(3,\), the network needs \(1,\)",
+        ),
     ],
 )
 def test_weights_that_do_not_fit_are_refused(change, message):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 
 import jax
 import jax.numpy as jnp
@@ -71,9 +72,8 @@ def test_text_is_taken_apart(folder):
     ],
 )
 def test_text_that_does_not_parse(folder, text, message):
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         parse_player(text.replace("FOLDER", str(folder)))
-    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -98,9 +98,8 @@ def test_player_that_cannot_be_made(folder, tmp_path, text, game, message):
     places = {"FOLDER": folder, "EMPTY": tmp_path / "empty", "FILE": tmp_path / "file"}
     for name, place in places.items():
         text = text.replace(name, str(place))
-    with pytest.raises(ValueError, match=".") as caught:
+    with pytest.raises(ValueError, match=re.escape(message)) as caught:
         make_player(text, game)
-    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -121,9 +120,9 @@ def test_game_is_found_from_any_player(folder):
 
 def test_simulations_go_to_searches_that_do_not_say(small):
     states = batch_of(games.make("tic_tac_toe"), "b2")
-    made, _ = make_players([f"{small}", f"{small}:simulations=5", "rollout", f"policy:{small}"], simulations=11)
+    made, _ = make_players([f"{small}", f"{small}:simulations=5", f"policy:{small}"], simulations=11)
     visits = [player.answers(states, KEY).visits for player in made]
-    assert [None if count is None else int(count.sum()) for count in visits] == [11, 5, 11, None]
+    assert [None if count is None else int(count.sum()) for count in visits] == [11, 5, None]
 
 
 def test_shipped_checkpoints_are_found_by_name(tmp_path, monkeypatch):

@@ -1,6 +1,5 @@
 """The sample store."""
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -68,7 +67,9 @@ def test_draw_turns_board_and_policy_together():
     batch = draw(replay, GAME, jnp.int32(1), 64, jax.random.key(1))
     mirrored = np.asarray(batch.observation[:, 5, 6, 0]) == 1
     assert 10 < mirrored.sum() < 54, "both images are drawn"
-    np.testing.assert_array_equal(batch.observation[mirrored], np.asarray(observation)[None, :, ::-1].repeat(mirrored.sum(), 0))
+    np.testing.assert_array_equal(
+        batch.observation[mirrored], np.asarray(observation)[None, :, ::-1].repeat(mirrored.sum(), 0)
+    )
     np.testing.assert_allclose(batch.policy[mirrored][0], [0.25, 0, 0, 0, 0.25, 0, 0.5])
     np.testing.assert_allclose(batch.policy[~mirrored][0], [0.5, 0, 0.25, 0, 0, 0, 0.25])
     assert not batch.legal[mirrored, 5].any()

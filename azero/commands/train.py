@@ -1,6 +1,7 @@
 """`azero train GAME`: learn a game by self-play."""
 
 import dataclasses
+import itertools
 import json
 import os
 import signal
@@ -64,7 +65,7 @@ def main(words: Sequence[str]) -> int:
 
 def _defaults(words: Sequence[str]) -> tuple[Config, float]:
     """The config that --preset and --config ask for, and the preset's minutes; a game not yet named has the first's."""
-    named = dict(zip(words, words[1:], strict=False))
+    named = dict(itertools.pairwise(words))
     game = next((word for word in words if not word.startswith("-")), "tic_tac_toe")
     known = game if game in games.names() or ":" in game else "tic_tac_toe"
     chosen = preset(named.get("--preset", ""), known)

@@ -1,0 +1,231 @@
+"""Runs on disk: stopping, resuming, faults. Real processes where a process must die."""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from azero import checkpoint
+from azero.checkpoint import iterations, lock
+from azero.cli import main
+
+ITERATIONS = 6
+TINY = [
+    *("--devices", "2", "--network.width", "16", "--network.blocks", "1", "--search.simulations", "4"),
+    *("--selfplay.games", "16", "--selfplay.plies", "8", "--learn.batch", "64", "--replay.capacity", "1024"),
+    *("--replay.minimum", "64", "--report.checkpoint-every", "1", "--report.strength-every", "3"),
+]
+
+
+def arguments(run: Path, *more: str) -> list[str]:
+    return ["train", "tic_tac_toe", "--run", str(run), *TINY, *more]
+
+
+def start(run: Path, *more: str) -> subprocess.Popen:
+    """A process of the command, on two devices as in this one, so that compiled programs are shared."""
+    return subprocess.Popen(
+        [sys.executable, "-c", "import sys; from azero.cli import main; sys.exit(main())", *arguments(run, *more)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)},
+    )
+
+
+def arrays(run: Path) -> dict[str, np.ndarray]:
+    """Every leaf of the newest checkpoint."""
+    newest = run / "checkpoints" / str(iterations(run)[-1])
+    manifest = json.loads((newest / "manifest.json").read_text())
+    like = {name: np.zeros(leaf["shape"], np.dtype(leaf["dtype"])) for name, leaf in manifest["leaves"].items()}
+    from azero.leaves import read
+
+    return read(newest / "state", like)
+
+
+def rows(run: Path) -> list[dict]:
+    """The metrics, without what depends on the clock."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    return [
+        {name: value for name, value in row.items() if name not in ("seconds", "moves_per_second")} for row in lines
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A run that nobody stopped."""
+    run = tmp_path_factory.mktemp("whole") / "run"
+    assert main(arguments(run, "--iterations", str(ITERATIONS))) == 0
+    return run
+
+
+def assert_equal_runs(run: Path, other: Path) -> None:
+    assert rows(run) == rows(other)
+    one, two = arrays(run), arrays(other)
+    assert one.keys() == two.keys()
+    for name in one:
+        np.testing.assert_array_equal(one[name], two[name], err_msg=name)
+
+
+def test_a_run_leaves_all_that_it_promises(whole):
+    assert [row["iteration"] for row in rows(whole)] == list(range(1, ITERATIONS + 1))
+    assert iterations(whole)[-1] == ITERATIONS
+    assert json.loads((whole / "config.json").read_text())["search"]["simulations"] == 4
+    card = (whole / "README.md").read_text()
+    for words in ("tic_tac_toe", f"| iterations | {ITERATIONS} |", "| seed | 0 |", "kept_value_search", "jax"):
+        assert words in card
+    assert list((whole / "tensorboard").iterdir())
+    assert "kept_value" in rows(whole)[2]
+    assert "kept_value" not in rows(whole)[1]
+
+
+def test_killed_at_random_moments_and_resumed_equals_never_stopped(whole, tmp_path):
+    run = tmp_path / "run"
+    rng = random.Random(5)
+    started_after = []
+    for attempt in range(12):
+        process = start(run, "--iterations", str(ITERATIONS))
+        if attempt < 3:
+            deadline = time.monotonic() + 120
+            before = len(iterations(run)) and iterations(run)[-1]
+            while process.poll() is None and time.monotonic() < deadline:
+                if run.exists() and (done := iterations(run)) and done[-1] > before:
+                    break
+                time.sleep(0.005)
+            time.sleep(rng.random() * 0.15)
+            process.send_signal(signal.SIGKILL)
+        _, said = process.communicate(timeout=240)
+        if resumed := re.search(r"resuming .* after iteration (\d+)", said):
+            started_after.append(int(resumed[1]))
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL, said
+    assert started_after, "nothing was resumed: the test would pass on a restart"
+    assert all(after > 0 for after in started_after)
+    assert started_after == sorted(started_after)
+    assert_equal_runs(run, whole)
+
+
+def test_ctrl_c_saves_and_the_rest_follows(whole, tmp_path):
+    run = tmp_path / "run"
+    process = start(run, "--iterations", "100000", "--report.checkpoint-every", "1000")
+    deadline = time.monotonic() + 120
+    while not (run / "metrics.jsonl").exists() or not rows(run):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said
+    assert "go on: azero train tic_tac_toe" in said
+    done = iterations(run)
+    assert done == [rows(run)[-1]["iteration"]], "the iteration that was running is saved"
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path):
+    process = start(tmp_path / "run", "--iterations", "100000", "--selfplay.plies", "2000")
+    deadline = time.monotonic() + 120
+    said = ""
+    while "compiling" not in said:
+        assert time.monotonic() < deadline
+        said += process.stderr.readline()
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=20)
+    assert process.returncode in (-signal.SIGINT, 130)
+
+
+def test_a_damaged_newest_checkpoint_is_passed_over_and_made_again(whole, tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(arguments(run, "--iterations", "4")) == 0
+    damaged = run / "checkpoints" / "4" / "weights.safetensors"
+    damaged.write_bytes(damaged.read_bytes()[:100])
+    capsys.readouterr()
+    assert main(arguments(run, "--iterations", str(ITERATIONS))) == 0
+    said = capsys.readouterr().err
+    assert "passed over" in said
+    assert "weights.safetensors" in said
+    assert "after iteration 3" in said
+    assert_equal_runs(run, whole)
+
+
+def test_an_exploding_loss_stops_and_keeps_the_last_good_checkpoint(tmp_path, capsys):
+    run = tmp_path / "run"
+    wild = ("--learn.learning-rate", "1e20", "--learn.warmup", "40", "--iterations", "50", "--learn.clip", "1e9")
+    assert main(arguments(run, *wild)) == 1
+    said = capsys.readouterr().err
+    assert (found := re.search(r"(?:loss|norm) is \S+ in iteration (\d+)", said)), said
+    kept = iterations(run)
+    assert not kept or kept[-1] == int(found[1]) - 1
+    for array in arrays(run).values() if kept else ():
+        assert np.isfinite(array.astype(np.float64)).all()
+
+
+def refused(capsys, run: Path, *more: str) -> str:
+    """The one line with which a command is refused; nothing may be written."""
+    before = sorted(path for path in run.parent.rglob("*") if path.name != ".lock")
+    capsys.readouterr()
+    code = main(arguments(run, "--iterations", "1", *more))
+    said = capsys.readouterr()
+    assert code == 2, said.err
+    assert said.out == ""
+    assert len(said.err.strip().splitlines()) == 1, said.err
+    assert sorted(path for path in run.parent.rglob("*") if path.name != ".lock") == before
+    return said.err
+
+
+def test_another_config_is_refused_with_the_fields_that_differ(whole, capsys):
+    said = refused(capsys, whole, "--search.simulations", "8", "--seed", "3")
+    assert "search.simulations: 4 (run) -> 8 (asked)" in said
+    assert "seed: 0 (run) -> 3 (asked)" in said
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--search.simulations", "0"), "search.simulations must be above 0, not 0"),
+        (("--search.simulatons", "8"), "did you mean --search.simulations"),
+        (("--devices", "64"), "devices is 64, but there are 4"),
+        (("--minutes", "-1"), "--minutes must be above 0"),
+        (("--preset", "tictactoe"), "did you mean tic_tac_toe"),
+        (("--config", "missing.json"), "cannot read config missing.json"),
+        (("--learn.batch", "63"), "learn.batch of 63 does not split evenly over 2 devices"),
+    ],
+)
+def test_bad_arguments_are_refused_in_one_line(tmp_path, capsys, more, message):
+    assert message in refused(capsys, tmp_path / "run", *more)
+
+
+def test_a_game_that_does_not_exist_is_refused(tmp_path, capsys):
+    assert main(["train", "conect_four", "--run", str(tmp_path / "run")]) == 2
+    assert "unknown game 'conect_four'; did you mean connect_four" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_directory_that_is_a_file_or_somebody_elses_is_refused(tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert "is a file" in refused(capsys, tmp_path / "file")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder" / "thesis.tex").write_text("mine")
+    assert "not empty and not a run" in refused(capsys, tmp_path / "folder")
+
+
+def test_a_second_process_on_the_same_run_is_refused(whole, capsys):
+    with lock(whole):
+        assert main(arguments(whole, "--iterations", str(ITERATIONS))) == 1
+    assert f"is in use by process {os.getpid()}" in capsys.readouterr().err
+
+
+def test_restore_says_which_fields_do_not_fit(whole, capsys):
+    code = main(arguments(whole, "--iterations", "9", "--network.width", "32", "--override-config"))
+    assert code == 1
+    assert "does not fit" in capsys.readouterr().err
+    (whole / "config.json").write_text((whole / "config.json").read_text().replace('"width": 32', '"width": 16'))
+    assert checkpoint.iterations(whole)[-1] == ITERATIONS

@@ -1,0 +1,146 @@
+"""The loop: self-play, replay and learning together."""
+
+import dataclasses
+import functools
+
+import jax
+import numpy as np
+import pytest
+
+import games
+from azero.config import Config, LearnConfig, NetworkConfig, ReplayConfig, SearchConfig, SelfPlayConfig
+from azero.train import PURPOSES, make_key, make_trainer
+
+TINY = Config(
+    game="tic_tac_toe",
+    devices=2,
+    network=NetworkConfig(width=16, blocks=1),
+    search=SearchConfig(simulations=4),
+    selfplay=SelfPlayConfig(games=16, plies=6, opening_plies=3),
+    learn=LearnConfig(batch=32, reuse=2.0, warmup=5),
+    replay=ReplayConfig(capacity=512, minimum=64),
+)
+
+
+@functools.cache
+def trainer(devices: int):
+    return make_trainer(dataclasses.replace(TINY, devices=devices), games.make("tic_tac_toe"))
+
+
+def after(devices: int, iterations: int):
+    state = trainer(devices).init()
+    for _ in range(iterations):
+        state, metrics = trainer(devices).iterate(state)
+    return jax.device_get(state), jax.device_get(metrics)
+
+
+@pytest.mark.parametrize("devices", [1, 2, 4])
+def test_iterations_run_on_one_device_and_on_many(devices):
+    state, metrics = after(devices, 3)
+    assert int(state.iteration) == 3
+    assert int(state.replay.added) == 3 * 16 * 6 // devices, "each device keeps its own part"
+    assert state.games.ply.shape == (16,)
+    assert all(np.isfinite(value) for value in metrics)
+    assert metrics.games > 0
+    assert metrics.policy_loss < 2.2
+
+
+def test_the_same_seed_gives_the_same_run_and_another_seed_another():
+    one, _ = after(2, 2)
+    two, _ = after(2, 2)
+    jax.tree.map(np.testing.assert_array_equal, one, two)
+    other = make_trainer(dataclasses.replace(TINY, seed=1), games.make("tic_tac_toe"))
+    state, _ = other.iterate(other.init())
+    assert not np.array_equal(one.replay.samples.position.cells[:96], state.replay.samples.position.cells[:96])
+
+
+def test_two_iterations_two_devices_and_two_purposes_have_different_keys():
+    keys = {
+        tuple(jax.random.key_data(make_key(0, purpose, iteration, device)).tolist())
+        for purpose in PURPOSES
+        for iteration in range(3)
+        for device in range(2)
+    }
+    assert len(keys) == len(PURPOSES) * 3 * 2
+
+
+def test_each_iteration_plays_other_games():
+    """Two stretches of play from the same state of training would be equal if a key were used twice."""
+    state, _ = after(2, 2)
+    cells = state.replay.samples.position.cells.reshape(2, 256, -1)  # [device, ring, ...]
+    first, second = cells[:, :48], cells[:, 48:96]
+    assert not np.array_equal(first, second)
+    assert not np.array_equal(cells[0, :48], cells[1, :48]), "two devices play different games"
+
+
+def test_nothing_is_compiled_after_the_first_iteration():
+    state = trainer(2).init()
+    state, _ = trainer(2).iterate(state)
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda name, seconds, **_: compiled.append(name) if name.endswith("backend_compile_duration") else None
+    )
+    try:
+        for _ in range(2):
+            state, _ = trainer(2).iterate(state)
+    finally:
+        jax.monitoring.clear_event_listeners()
+    assert compiled == []
+
+
+def test_gradients_are_averaged_over_devices():
+    """The parameters are the same on every device although each drew its own batch."""
+    state = trainer(2).init()
+    for _ in range(2):
+        state, _ = trainer(2).iterate(state)
+    for leaf in jax.tree.leaves((state.params, state.average)):
+        copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
+        assert len(copies) == 2
+        np.testing.assert_array_equal(*copies)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"devices": 99}, "devices is 99, but there are 4"),
+        ({"devices": 4, "selfplay": SelfPlayConfig(games=6)}, "selfplay.games of 6 does not split evenly over 4"),
+        ({"devices": 4, "learn": LearnConfig(batch=6)}, "learn.batch of 6 does not split evenly over 4"),
+    ],
+)
+def test_devices_that_cannot_be_are_refused(change, message):
+    with pytest.raises(ValueError, match=message):
+        make_trainer(dataclasses.replace(TINY, **change), games.make("tic_tac_toe"))
+
+
+def test_a_network_can_learn_what_the_search_says_by_heart():
+    """Overfit a store of few positions; asserted on the network's answers, not on the loss."""
+    from azero.distill import distill_loss
+    from azero.network import make_network
+    from azero.replay import draw
+
+    state, _ = after(1, 1)
+    game = games.make("tic_tac_toe")
+    drawn = jax.device_get(draw(state.replay, game, 96, 256, jax.random.key(0)))
+    # The same board searched twice has two targets; each board once.
+    _, rows = np.unique(drawn.observation.reshape(256, -1), axis=0, return_index=True)
+    batch = jax.tree.map(lambda leaf: leaf[rows[:32]], drawn)
+    assert len(batch.value) == 32
+    network = make_network(NetworkConfig(width=64, blocks=1), game)
+    params = network.init(jax.random.key(0))
+    import optax
+
+    optimizer = optax.adam(3e-3)
+    memory = optimizer.init(params)
+
+    @jax.jit
+    def update(params, memory):
+        gradient, _ = jax.grad(lambda p: distill_loss(TINY.distill, network, p, batch), has_aux=True)(params)
+        steps, memory = optimizer.update(gradient, memory)
+        return optax.apply_updates(params, steps), memory
+
+    for _ in range(300):
+        params, memory = update(params, memory)
+    logits, value = network.apply(params, batch.observation)
+    policy = jax.nn.softmax(np.where(batch.legal, logits, -1e30))
+    assert np.abs(policy - batch.policy).max() < 0.05
+    assert np.abs(value - batch.value).max() < 0.1

@@ -1,11 +1,13 @@
 """One frozen tree of dataclasses: the source of defaults, of help and of the saved config.
 
-This module imports nothing heavy, so that help answers at once.
+This module imports no JAX, so that help answers at once.
 """
 
 import dataclasses
 import difflib
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import tyro
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,7 @@ class ReportConfig:
 class Config:
     """All that decides what a run computes."""
 
-    game: str = "tic_tac_toe"
+    game: Annotated[str, tyro.conf.Suppress] = "tic_tac_toe"  # on the command line it stands alone
     """A name from `azero games`, or package.module:Env for a pgx-style env of your own."""
     seed: int = 0
     """The one source of randomness."""

@@ -1,7 +1,6 @@
 """`azero train GAME`: learn a game by self-play."""
 
 import dataclasses
-import itertools
 import json
 import os
 import signal
@@ -27,7 +26,7 @@ class Train:
     Ctrl-C finishes the iteration, saves and leaves with exit code 130; a second one leaves at once.
     """
 
-    game: tyro.conf.Positional[str]
+    game: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="GAME")]
     """A name from `azero games`, or package.module:Env for a pgx-style env of your own."""
     config_tree: Annotated[Config, tyro.conf.arg(name="")]
     run: str = ""
@@ -40,9 +39,9 @@ class Train:
     """Start from another game's preset; the game's own if none is given."""
     config: str = ""
     """A config.json whose fields replace those of the preset."""
-    override_config: bool = False
+    override_config: tyro.conf.FlagCreatePairsOff[bool] = False
     """Go on with a run although its config differs."""
-    json: bool = False
+    json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the outcome as one JSON document on stdout."""
 
 
@@ -50,7 +49,7 @@ def main(words: Sequence[str]) -> int:
     """Runs the command; see azero.cli."""
     started = time.monotonic()
     base, minutes = _defaults(words)
-    arguments = parse(Train, words, "train", Train(game="", config_tree=base))
+    arguments = _parse(words, base)
     if arguments.game not in games.names() and ":" not in arguments.game:
         games.make(arguments.game)  # says what is wrong with the name
     config = dataclasses.replace(arguments.config_tree, game=arguments.game)
@@ -63,14 +62,24 @@ def main(words: Sequence[str]) -> int:
     return _train(config, arguments, started)
 
 
+def _parse(words: Sequence[str], base: Config) -> Train:
+    return parse(Train, words, "train", Train(game=tyro.MISSING, config_tree=base))
+
+
 def _defaults(words: Sequence[str]) -> tuple[Config, float]:
-    """The config that --preset and --config ask for, and the preset's minutes; a game not yet named has the first's."""
-    named = dict(itertools.pairwise(words))
-    game = next((word for word in words if not word.startswith("-")), "tic_tac_toe")
-    known = game if game in games.names() or ":" in game else "tic_tac_toe"
-    chosen = preset(named.get("--preset", ""), known)
-    file = named.get("--config")
-    if file is None:
+    """The config that the game, --preset and --config ask for, and the preset's minutes.
+
+    The words are read twice: what they ask for here are the defaults of all their other options.
+    """
+    first = preset("", "tic_tac_toe")
+    try:
+        asked = _parse([word for word in words if word not in ("-h", "--help")], first.config)
+    except ValueError:
+        return first.config, first.minutes  # the second reading says what is wrong
+    known = asked.game in games.names() or ":" in asked.game
+    chosen = preset(asked.preset, asked.game if known else "tic_tac_toe")
+    file = asked.config
+    if not file:
         return chosen.config, chosen.minutes
     try:
         fields = json.loads(Path(file).read_text())

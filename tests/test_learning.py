@@ -1,4 +1,4 @@
-"""Learning, asserted against exact values. Iterations are counted, not minutes: the result is the same on any machine."""
+"""Learning, asserted against exact values. Iterations are counted, not minutes, so that slow machines pass too."""
 
 import json
 

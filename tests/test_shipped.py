@@ -4,9 +4,9 @@ import json
 import re
 from pathlib import Path
 
+import jax
 import pytest
 
-import games
 from azero.analysis import strength
 from azero.players import make_player, shipped, shipped_folder
 from games.core import LabelledPositions
@@ -37,10 +37,8 @@ def test_strength(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     network, simulations, search = BOUNDS[name]
     player, game = make_player(f"checkpoints/{name}:simulations={simulations}", name)
-    every = games.make(name).oracle().positions()
+    every = game.oracle().positions()
     rows = slice(None, None, max(1, len(every.q) // 1000))
-    import jax
-
     some = LabelledPositions(*jax.tree.map(lambda leaf: leaf[rows], tuple(every)))
     assert strength(player.network, some)["kept_value"] > network
     assert strength(player.answers, some)["kept_value"] > search

@@ -108,10 +108,8 @@ class LearnConfig:
     """Peak of the schedule of AdamW."""
     warmup: int = 200
     """Gradient steps from 0 to the peak."""
-    horizon: int = 0
-    """Iterations after which the cosine schedule ends; 0 keeps the rate constant."""
-    final_rate: float = 0.05
-    """Share of the peak rate that is left at and beyond the horizon."""
+    decay: int = 100
+    """The rate is peak / sqrt(1 + iteration / decay): it needs no end to be known; 0 keeps it constant."""
     weight_decay: float = 1e-4
     """Decoupled, on matrices and kernels only."""
     clip: float = 1.0
@@ -170,11 +168,11 @@ POSITIVE = (
 )  # fmt: skip
 NOT_NEGATIVE = (
     "seed", "devices", "network.blocks", "search.value_scale", "search.maxvisit_init", "search.dirichlet_alpha",
-    "selfplay.opening_plies", "selfplay.greedy_after", "distill.value_weight", "learn.warmup", "learn.horizon",
+    "selfplay.opening_plies", "selfplay.greedy_after", "distill.value_weight", "learn.warmup", "learn.decay",
     "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every",
 )  # fmt: skip
 SHARES = (
-    "search.dirichlet_fraction", "targets.value_lambda", "replay.share", "learn.final_rate", "learn.ema",
+    "search.dirichlet_fraction", "targets.value_lambda", "replay.share", "learn.ema",
 )  # fmt: skip
 
 

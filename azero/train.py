@@ -67,25 +67,26 @@ def make_key(seed: int, purpose: str, *numbers: jax.Array | int) -> jax.Array:
     return key
 
 
+def make_schedule(config: LearnConfig, updates: int) -> optax.Schedule:
+    """Gradient step -> learning rate: a linear warm-up to the peak, then the inverse square root of the iteration."""
+
+    def rate(step: jax.Array) -> jax.Array:
+        iteration = step / updates
+        fallen = jnp.sqrt(1 + iteration / config.decay) if config.decay else 1.0
+        return config.learning_rate * jnp.minimum(1.0, (step + 1) / (config.warmup + 1)) / fallen
+
+    return rate
+
+
 def make_optimizer(config: LearnConfig, updates: int) -> optax.GradientTransformation:
-    """AdamW with clipping, warm-up and an optional cosine to `config.horizon` iterations of `updates` steps."""
-    if config.horizon:
-        schedule = optax.warmup_cosine_decay_schedule(
-            0.0,
-            config.learning_rate,
-            config.warmup,
-            max(config.horizon * updates, config.warmup + 1),
-            config.learning_rate * config.final_rate,
-        )
-    else:
-        schedule = optax.linear_schedule(0.0, config.learning_rate, config.warmup)
+    """AdamW after clipping, with the schedule of `make_schedule` for iterations of `updates` steps."""
 
     def decayed(params: Params) -> Any:
         return jax.tree.map(lambda leaf: leaf.ndim > 1, params)
 
     return optax.chain(
         optax.clip_by_global_norm(config.clip),
-        optax.adamw(schedule, weight_decay=config.weight_decay, mask=decayed),
+        optax.adamw(make_schedule(config, updates), weight_decay=config.weight_decay, mask=decayed),
     )
 
 

@@ -9,7 +9,7 @@ import pytest
 
 import games
 from azero.config import Config, LearnConfig, NetworkConfig, ReplayConfig, SearchConfig, SelfPlayConfig
-from azero.train import PURPOSES, make_key, make_trainer
+from azero.train import PURPOSES, make_key, make_schedule, make_trainer
 
 TINY = Config(
     game="tic_tac_toe",
@@ -97,6 +97,14 @@ def test_gradients_are_averaged_over_devices():
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
+
+
+def test_the_learning_rate_warms_up_and_falls():
+    rate = make_schedule(LearnConfig(learning_rate=0.1, warmup=9, decay=100), updates=10)
+    assert [round(float(rate(step)), 4) for step in (0, 4, 9)] == [0.01, 0.0499, 0.0996]
+    assert float(rate(10 * 300)) == pytest.approx(0.05), "half the peak after three times `decay` iterations"
+    constant = make_schedule(LearnConfig(learning_rate=0.1, warmup=0, decay=0), updates=10)
+    assert float(constant(10**6)) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ This module imports no JAX, so that help answers at once.
 
 import dataclasses
 import difflib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
@@ -241,7 +241,7 @@ def _read_value(kind: type, value: Any, annotation: Any, path: str) -> Any:
         return float(value)
     if type(value) is not kind:
         raise ValueError(f"config field {path} must be of type {kind.__name__}, not {value!r}")
-    choices = getattr(annotation, "__args__", None)
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
     if choices and value not in choices:
         raise ValueError(f"config field {path} must be one of {', '.join(choices)}, not {value!r}")
     return value

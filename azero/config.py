@@ -5,6 +5,7 @@ This module imports no JAX, so that help answers at once.
 
 import dataclasses
 import difflib
+import math
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
@@ -60,8 +61,6 @@ class SelfPlayConfig:
     """Moves made in each game in one iteration; unfinished games go on in the next."""
     opening_plies: int = 8
     """A game begins with 0 to this many uniformly random moves (their searches are still learned from)."""
-    greedy_after: int = 1000
-    """From this ply on PUCT plays its most visited move; before it, a sample of its visits."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +167,7 @@ POSITIVE = (
 )  # fmt: skip
 NOT_NEGATIVE = (
     "seed", "devices", "network.blocks", "search.value_scale", "search.maxvisit_init", "search.dirichlet_alpha",
-    "selfplay.opening_plies", "selfplay.greedy_after", "distill.value_weight", "learn.warmup", "learn.decay",
+    "selfplay.opening_plies", "distill.value_weight", "learn.warmup", "learn.decay",
     "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every",
 )  # fmt: skip
 SHARES = (
@@ -190,14 +189,22 @@ def check(config: Config) -> None:
       ValueError: one line with the field, what it was and what it must be.
     """
     for path in POSITIVE:
-        if not field(config, path) > 0:
+        if not 0 < field(config, path) < math.inf:
             raise ValueError(f"{path} must be above 0, not {field(config, path)}")
     for path in NOT_NEGATIVE:
-        if not field(config, path) >= 0:
+        if not 0 <= field(config, path) < math.inf:
             raise ValueError(f"{path} must be 0 or more, not {field(config, path)}")
     for path in SHARES:
         if not 0 <= field(config, path) <= 1:
             raise ValueError(f"{path} must be between 0 and 1, not {field(config, path)}")
+    if config.seed >= 2**32:
+        raise ValueError(f"seed must be below 2**32, not {config.seed}")
+    positions = config.selfplay.games * config.selfplay.plies
+    if config.replay.capacity < positions:
+        raise ValueError(
+            f"replay.capacity must hold an iteration's {positions} positions (selfplay.games x selfplay.plies), "
+            f"not {config.replay.capacity}"
+        )
     if config.learn.ema == 1:
         raise ValueError("learn.ema must be below 1, or the average never moves")
     if config.distilled == "improved" and config.search.algorithm == "puct":

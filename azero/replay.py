@@ -1,8 +1,8 @@
 """The sample store: a ring of positions, as bits.
 
 An observation is stored as one bit a cell and plane (and one number for each plane that is the same number
-everywhere); a policy target as its largest entries. A Connect Four position takes 53 bytes, so a million of them
-53 MB; `bytes_per_position` says it for every game.
+everywhere); a policy target as its largest entries. A Connect Four position takes 44 bytes, so a million of them
+44 MB; `bytes_per_position` says it for every game.
 """
 
 from typing import NamedTuple
@@ -45,8 +45,8 @@ class Replay(NamedTuple):
     """A ring of N samples per device."""
 
     samples: Sample  # leaves [N, ...]
-    cursor: jax.Array  # int32 [], where the next sample goes
-    added: jax.Array  # int32 [], samples ever added; stays at MOST_ADDED once there
+    cursor: jax.Array  # int32 [1] per device, where the next sample goes
+    added: jax.Array  # int32 [1] per device, samples ever added; stays at MOST_ADDED once there
 
 
 MOST_ADDED = 2**30  # beyond any capacity; keeps the count from overflowing in runs of days
@@ -82,7 +82,13 @@ def unpack(game: Game, position: Position) -> tuple[jax.Array, jax.Array]:
 
 
 def stored_policy(policy: jax.Array, entries: int) -> tuple[jax.Array, jax.Array]:
-    """The largest entries of a policy [..., A]: actions int16 [..., K] and weights float16 [..., K]."""
+    """The largest entries of a policy [..., A]: actions int16 [..., K] and weights float16 [..., K].
+
+    Raises:
+      ValueError: there are more actions than an int16 can number.
+    """
+    if policy.shape[-1] > np.iinfo(np.int16).max:
+        raise ValueError(f"a game may have {np.iinfo(np.int16).max} actions at most, not {policy.shape[-1]}")
     weights, actions = jax.lax.top_k(policy, min(entries, policy.shape[-1]))
     return actions.astype(jnp.int16), weights.astype(jnp.float16)
 
@@ -94,7 +100,7 @@ def empty(game: Game, config: ReplayConfig, devices: int) -> Replay:
     policy = stored_policy(jnp.zeros(game.num_actions, jnp.float32), config.actions)
     sample = Sample(blank, *policy, jnp.zeros((), jnp.float32))
     samples = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), sample)
-    return Replay(samples, jnp.zeros((), jnp.int32), jnp.zeros((), jnp.int32))
+    return Replay(samples, jnp.zeros(devices, jnp.int32), jnp.zeros(devices, jnp.int32))
 
 
 def bytes_per_position(game: Game, config: ReplayConfig) -> int:
@@ -118,9 +124,9 @@ def add(replay: Replay, samples: Sample) -> Replay:
 def window(replay: Replay, config: ReplayConfig, devices: int) -> jax.Array:
     """int32 []: how many of the newest samples of this device are drawn from."""
     rows = replay.samples.value.shape[0]
-    grown = (config.share * replay.added).astype(jnp.int32)
-    wanted = jnp.maximum(grown, config.minimum // devices)
-    return jnp.minimum(jnp.minimum(wanted, replay.added), rows)
+    added = replay.added[0]
+    wanted = jnp.maximum((config.share * added).astype(jnp.int32), config.minimum // devices)
+    return jnp.minimum(jnp.minimum(wanted, added), rows)
 
 
 def draw(replay: Replay, game: Game, size: jax.Array, count: int, key: jax.Array) -> Batch:

@@ -17,6 +17,8 @@ from rich.table import Table
 
 from azero import __version__
 from azero.config import Config
+from azero.manifest import failure
+from azero.train import Trainer
 
 SHOWN_EVERY = 10.0  # seconds between plain lines
 
@@ -46,6 +48,7 @@ class Writer:
     """
 
     def __init__(self, folder: Path, iteration: int, wandb: bool):
+        self._wandb = _wandb(folder) if wandb else None
         kept = [row for row in read_metrics(folder) if row["iteration"] <= iteration]
         path = folder / "metrics.jsonl"
         aside = folder / f".metrics.jsonl.partial-{os.getpid()}"
@@ -53,11 +56,11 @@ class Writer:
         os.replace(aside, path)
         self._lines: TextIO = path.open("a", buffering=1)
         self._board = _tensorboard(folder, iteration)
-        self._wandb = _wandb(folder) if wandb else None
 
     def add(self, iteration: int, numbers: dict[str, float]) -> None:
-        """Writes one row."""
-        self._lines.write(json.dumps({"iteration": iteration, **numbers}) + "\n")
+        """Writes one row; raises CheckpointError if the disk refuses."""
+        with failure(f"cannot write {self._lines.name}"):
+            self._lines.write(json.dumps({"iteration": iteration, **numbers}) + "\n")
         for name, value in numbers.items():
             self._board.add_scalar(name, value, iteration)
         if self._wandb is not None:
@@ -68,6 +71,8 @@ class Writer:
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._lines.close()
+        if error is not None:
+            return  # TensorBoard's own thread may have met the same full disk, and closing would wait for it
         self._board.close()
         if self._wandb is not None:
             self._wandb.finish()
@@ -80,11 +85,13 @@ def _tensorboard(folder: Path, iteration: int) -> Any:
 
 
 def _wandb(folder: Path) -> Any:
-    try:
-        import wandb
-    except ImportError:
-        raise ValueError("report.wandb needs the extra: pip install 'azero[wandb]'") from None
-    return wandb.init(project="azero", name=folder.name, dir=str(folder), resume="allow", id=folder.name)
+    import wandb
+
+    # A run keeps the name that it was given there, for two folders may be called alike.
+    name = folder / ".wandb"
+    if not name.exists():
+        name.write_text(wandb.util.generate_id())
+    return wandb.init(project="azero", name=folder.name, dir=str(folder), resume="allow", id=name.read_text())
 
 
 class Progress:
@@ -101,21 +108,21 @@ class Progress:
         """One line that stays."""
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
 
-    def begin(self, config: Config, updates: int, parameters: int, iteration: int, budget: Any) -> None:
+    def begin(self, config: Config, trainer: Trainer, iteration: int, budget: Any) -> None:
         """What is about to run."""
-        devices = jax.devices()[: config.devices or None]
         moves = config.selfplay.games * config.selfplay.plies
         self.say(
-            f"azero trains {config.game}: {config.network.kind} of {parameters:,} parameters, "
+            f"azero trains {config.game}: {config.network.kind} of {trainer.parameters:,} parameters, "
             f"{config.search.algorithm} of {config.search.simulations} simulations, distils the {_target(config)}"
         )
         self.say(
-            f"{len(devices)} {devices[0].platform} device(s); an iteration is {moves:,} moves of self-play and "
-            f"{updates} gradient steps of {config.learn.batch}; the first one compiles"
+            f"{len(trainer.devices)} {trainer.devices[0].platform} device(s); an iteration is {moves:,} moves of "
+            f"self-play and {trainer.updates} gradient steps of {config.learn.batch}; the first one compiles"
         )
         self._from, self._budget = iteration, budget
         if self._live:
             self._live.start()
+            self._console.show_cursor(True)  # a second Ctrl-C ends the process where it stands
         self.stage("compiling")
 
     def stage(self, name: str) -> None:
@@ -183,15 +190,22 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def model_card(config: Config, iteration: int, seconds: float, parameters: int, strength: dict[str, float]) -> str:
-    """README.md of a run."""
-    devices = jax.devices()
+def model_card(
+    config: Config, trainer: Trainer, iteration: int, seconds: float, strength: dict[str, float], whole: bool
+) -> str:
+    """README.md of a run.
+
+    Args:
+      strength: the last measurement.
+      whole: it was made at the end, over all positions; else on the way, over a part of them.
+    """
+    devices = trainer.devices
     figures = [f"| {name} | {value:.4f} |" for name, value in strength.items()] or ["| not measured | |"]
     return "\n".join(
         [
             f"# {config.game}, iteration {iteration}",
             "",
-            f"A {config.network.kind} policy-value network of {parameters:,} parameters, trained by azero.",
+            f"A {config.network.kind} policy-value network of {trainer.parameters:,} parameters, trained by azero.",
             "",
             "| | |",
             "|---|---|",
@@ -206,7 +220,7 @@ def model_card(config: Config, iteration: int, seconds: float, parameters: int, 
             f"| versions | azero {__version__}, jax {jax.__version__}, flax {flax.__version__}, "
             f"optax {optax.__version__}, Python {platform.python_version()} |",
             "",
-            "Strength at the end of training:",
+            "Strength at the end of training:" if whole else "Strength at the last measurement on the way:",
             "",
             "| measure | value |",
             "|---|---|",

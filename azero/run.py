@@ -16,7 +16,7 @@ import numpy as np
 from azero import checkpoint
 from azero.config import Config, from_dict, to_dict
 from azero.manifest import CheckpointError
-from azero.network import Params, named, parameter_count
+from azero.network import Params, named
 from azero.report import Progress, Writer, model_card, past_seconds
 from azero.train import Metrics, Trainer, TrainState
 
@@ -47,35 +47,32 @@ Measure = Callable[[Params, bool], dict[str, float]]
 # (params, whether this is the end of the run) -> named figures; the first says how strong, higher is better
 
 
-def prepare(folder: Path, config: Config, override: bool) -> Config:
-    """Makes the run directory, or checks that the one there is a run of this config.
-
-    Returns:
-      the config of the run.
+def saved_config(folder: Path) -> Config | None:
+    """The config of the run in this folder; None if there is no run yet. Writes nothing.
 
     Raises:
-      ValueError: the folder is a file, belongs to something else, or holds a run of another config (fields named).
+      ValueError: the folder is a file, or belongs to something else.
     """
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"run directory {folder} is a file; give another with --run")
-    saved = folder / "config.json"
-    if saved.exists():
+    file = folder / "config.json"
+    if file.exists():
         try:
-            old = from_dict(json.loads(saved.read_text()))
-        except (ValueError, TypeError) as error:
-            raise ValueError(f"{saved} is not the config of a run: {error}") from None
-        changed = checkpoint.differences(to_dict(old), to_dict(config))
-        if changed and not override:
-            raise ValueError(
-                f"run {folder} has another config: {'; '.join(changed)}. Give another --run, or --override-config"
-            )
-        if not changed:
-            return config
-    elif folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir()):
+            return from_dict(json.loads(file.read_text()))
+        except (ValueError, AttributeError) as error:
+            raise ValueError(f"{file} is not the config of a run: {error}") from None
+    if folder.is_dir() and any(not path.name.startswith(".") for path in folder.iterdir()):
         raise ValueError(f"run directory {folder} is not empty and not a run; give another with --run")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(saved, json.dumps(to_dict(config), indent=2) + "\n")
-    return config
+    return None
+
+
+def refuse_other(folder: Path, saved: Config, config: Config) -> None:
+    """Raises ValueError, naming the fields, if a run's config is not the one asked for."""
+    changed = checkpoint.differences(to_dict(saved), to_dict(config))
+    if changed:
+        raise ValueError(
+            f"run {folder} has another config: {'; '.join(changed)}. Give another --run, or --override-config"
+        )
 
 
 def run(
@@ -88,12 +85,13 @@ def run(
       CheckpointError: no state can be read or written.
     """
     state = _start(trainer, folder, progress)
+    write_text(folder / "config.json", json.dumps(to_dict(config), indent=2) + "\n")
     moves = config.selfplay.games * config.selfplay.plies
     iteration = saved = int(state.iteration)
     before = past_seconds(folder)
     strength: dict[str, float] = {}
     longest = 0.0
-    progress.begin(config, trainer.updates, parameter_count(state.params), iteration, budget)
+    progress.begin(config, trainer, iteration, budget)
     with _signals() as signals, Writer(folder, iteration, config.report.wandb) as writer:
         while not signals and not _spent(budget, iteration, longest):
             began = time.monotonic()
@@ -112,13 +110,15 @@ def run(
             if _due(config.report.checkpoint_every, iteration):
                 _save(folder, config, state, strength if measured else {})
                 saved = iteration
+        if saved != iteration:
+            _save(folder, config, state, {})
         if not signals:
             progress.stage("measuring strength")
             strength = measure(state.average, True)
-        if not signals or saved != iteration:
-            _save(folder, config, state, {} if signals else strength)
+            _save(folder, config, state, strength)
     seconds = before + time.monotonic() - budget.started
-    write_text(folder / "README.md", model_card(config, iteration, seconds, parameter_count(state.params), strength))
+    card = model_card(config, trainer, iteration, seconds, strength, whole=not signals)
+    write_text(folder / "README.md", card)
     return Outcome(iteration, strength, signals[0] if signals else 0)
 
 
@@ -160,8 +160,8 @@ def _finite(metrics: Metrics, iteration: int) -> dict[str, float]:
       TrainingError: one of the losses is no use any more.
     """
     numbers = {name: float(value) for name, value in jax.device_get(metrics)._asdict().items()}
-    for name in ("policy_loss", "value_loss", "gradient_norm"):
-        limit = math.inf if name == "gradient_norm" else EXPLODED
+    limits = {"policy_loss": EXPLODED, "value_loss": EXPLODED, "gradient_norm": math.inf, "parameter_norm": math.inf}
+    for name, limit in limits.items():
         if not math.isfinite(numbers[name]) or numbers[name] > limit:
             raise TrainingError(
                 f"{name} is {numbers[name]:g} in iteration {iteration}; stopped. The last good checkpoint stays: "
@@ -204,7 +204,10 @@ def write_text(path: Path, text: str) -> None:
     """
     aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        aside.write_text(text)
+        with aside.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(aside, path)
     except OSError as error:
         aside.unlink(missing_ok=True)

@@ -48,13 +48,14 @@ def random_legal(legal: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def make_selfplay(
-    config: SelfPlayConfig, game: Game, search: Search, entries: int
+    config: SelfPlayConfig, game: Game, search: Search, distilled: str, entries: int
 ) -> Callable[[Params, Games, jax.Array], tuple[Games, Trajectory]]:
     """Self-play: (params, games [B], key) -> (games [B], Trajectory [T, B]).
 
     Finished games restart in place; unfinished ones are handed back to go on.
 
     Args:
+      distilled: the policy target, "visits" (the visit distribution) or "improved" (the search's own policy).
       entries: how many moves of a policy target are kept.
     """
     observe = jax.vmap(game.observe)
@@ -63,9 +64,8 @@ def make_selfplay(
     def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, Amplified]:
         search_key, opening_key = jax.random.split(key)
         amplified = search(params, games.state, search_key)
-        best = jnp.where(games.ply < config.greedy_after, amplified.action, amplified.visits.argmax(-1))
         in_opening = games.ply < games.opening
-        action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), best)
+        action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), amplified.action)
         return action, ~in_opening, amplified
 
     def play_ply(params: Params, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
@@ -74,7 +74,8 @@ def make_selfplay(
         before = games.state
         action, chosen, amplified = choose(params, games, choice_key)
         after = step(before, action, jax.random.split(step_key, count))
-        actions, weights = stored_policy(amplified.policy, entries)
+        counts = amplified.visits / amplified.visits.sum(-1, keepdims=True)
+        actions, weights = stored_policy(counts if distilled == "visits" else amplified.policy, entries)
         played = Trajectory(
             position=jax.vmap(lambda view, legal: pack(game, view, legal))(observe(before), before.legal),
             actions=actions,

@@ -21,9 +21,11 @@ def make_measure(config: Config, game: Game, network: Network) -> Measure:
 
     With exact values: kept_value, the share of positions in which the network's most likely move keeps the value of
     the position, and kept_value_search, the same for the search that the run is trained with. Without them: score,
-    the points of the network's own moves, without search, against random ones.
+    the points of the network's own moves, without search, against random ones. For one player nothing is measured.
     """
     policy = network_answers(game, network)
+    if game.num_players == 1:
+        return lambda params, last: {}
     if game.oracle is None:
         return lambda params, last: {"score": _score_against_random(game, _with(policy, params))}
     labelled = game.oracle().positions()

@@ -4,6 +4,7 @@ TrainState is all there is to a run: a checkpoint is exactly that pytree. Every 
 (seed, purpose, iteration, step, device), so none is carried or saved and a resumed run equals one never stopped.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from azero.config import Config, LearnConfig
 from azero.distill import Losses, distill_loss
-from azero.network import Network, Params, make_network
+from azero.network import Network, Params, make_network, parameter_count
 from azero.replay import Replay, add, draw, empty, window
 from azero.search import make_search
 from azero.selfplay import Games, make_selfplay, new_games
@@ -43,6 +44,7 @@ class Metrics(NamedTuple):
     value_loss: jax.Array
     target_entropy: jax.Array  # nats
     gradient_norm: jax.Array
+    parameter_norm: jax.Array  # after the last step
     games: jax.Array  # that ended in this iteration
     plies: jax.Array  # moves per game: moves made over games ended
     first_wins: jax.Array  # share of ended games that the first player won
@@ -57,6 +59,8 @@ class Trainer(NamedTuple):
     iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
     network: Network
     updates: int  # gradient steps in one iteration
+    parameters: int  # numbers in the network
+    devices: list[jax.Device]  # over which games and replay are split
 
 
 def make_key(seed: int, purpose: str, *numbers: jax.Array | int) -> jax.Array:
@@ -91,16 +95,18 @@ def make_optimizer(config: LearnConfig, updates: int) -> optax.GradientTransform
 
 
 def device_mesh(config: Config) -> Mesh:
-    """One axis over the devices that the config asks for.
+    """One axis over the devices that the config asks for: 0 takes as many as games and batch split over evenly.
 
     Raises:
-      ValueError: there are fewer, or games or batch do not split evenly over them.
+      ValueError: there are fewer, or games or batch do not split evenly over those asked for.
     """
     devices = jax.devices()
-    count = config.devices or len(devices)
+    sizes = {"selfplay.games": config.selfplay.games, "learn.batch": config.learn.batch}
+    even = math.gcd(*sizes.values())
+    count = config.devices or max(count for count in range(1, len(devices) + 1) if even % count == 0)
     if count > len(devices):
         raise ValueError(f"devices is {count}, but there are {len(devices)} ({devices[0].platform})")
-    for name, size in (("selfplay.games", config.selfplay.games), ("learn.batch", config.learn.batch)):
+    for name, size in sizes.items():
         if size % count:
             raise ValueError(f"{name} of {size} does not split evenly over {count} devices")
     return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
@@ -112,14 +118,14 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     devices = mesh.size
     network = make_network(config.network, game)
     search = make_search(config.search, game, network, explore=True)
-    play = make_selfplay(config.selfplay, game, search, config.replay.actions)
+    play = make_selfplay(config.selfplay, game, search, config.distilled, config.replay.actions)
     positions = config.selfplay.games * config.selfplay.plies
     updates = max(1, round(positions * config.learn.reuse / config.learn.batch))
     optimizer = make_optimizer(config.learn, updates)
 
     split, same = PartitionSpec(AXIS), PartitionSpec()
     # Typed as Any, for in this one place the fields of a state hold where they lie instead of what they are.
-    specs: Any = {"games": split, "replay": Replay._make([split, same, same])}
+    specs: Any = {"games": split, "replay": split}
     state_specs = TrainState._make(specs.get(name, same) for name in TrainState._fields)
 
     def init() -> TrainState:
@@ -181,10 +187,15 @@ def make_trainer(config: Config, game: Game) -> Trainer:
             state, losses = learn_step(state, update)
             learned.append(losses)
         losses, norms = jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(), *learned)
-        return state, Metrics(losses.policy, losses.value, losses.entropy, norms, **played)
+        norm = parameter_norm(state.params)
+        return state, Metrics(losses.policy, losses.value, losses.entropy, norms, norm, **played)
 
+    parameter_norm = jax.jit(optax.tree.norm)
+    parameters = parameter_count(jax.eval_shape(network.init, jax.random.key(0)))
     shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs)
-    return Trainer(jax.jit(init, out_shardings=shardings), iterate, network, updates)
+    return Trainer(
+        jax.jit(init, out_shardings=shardings), iterate, network, updates, parameters, list(mesh.devices.flat)
+    )
 
 
 def steps_taken(opt_state: Any) -> jax.Array:

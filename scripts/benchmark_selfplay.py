@@ -51,11 +51,13 @@ def compare(pairs: int) -> None:
 
 def growth() -> None:
     """Prints how the time of a move grows with simulations and with games."""
+    from azero.presets import preset
+
     for name, sizes in (("simulations", (8, 16, 32, 64)), ("games", (128, 256, 512, 1024))):
         print(f"{name:>12}  moves/s  microseconds per move  per move and simulation")
         for size in sizes:
             speed = run("azero", **{name: size})
-            simulations = size if name == "simulations" else 16
+            simulations = size if name == "simulations" else preset("", "connect_four").config.search.simulations
             micro = 1e6 / speed
             print(f"{size:12d}  {speed:7,.0f}  {micro:21.1f}  {micro / simulations:23.2f}")
 

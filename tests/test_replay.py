@@ -89,8 +89,8 @@ def test_a_cut_policy_keeps_its_largest_entries_and_sums_to_one():
 
 
 @pytest.mark.parametrize("name", [name for name in PRESETS if name in games.OWN_GAMES])
-def test_a_million_positions_of_own_games_take_under_100_mb(name):
-    assert bytes_per_position(games.make(name), PRESETS[name].config.replay) <= 100
+def test_a_million_positions_of_own_games_take_under_60_mb(name):
+    assert bytes_per_position(games.make(name), PRESETS[name].config.replay) <= 60
 
 
 def test_position_has_no_leaf_of_no_elements():

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from azero import checkpoint
 from azero.checkpoint import iterations, lock
 from azero.cli import main
 
@@ -129,7 +128,7 @@ def test_ctrl_c_saves_and_the_rest_follows(whole, tmp_path):
 
 
 def test_a_second_ctrl_c_leaves_at_once(tmp_path):
-    process = start(tmp_path / "run", "--iterations", "100000", "--selfplay.plies", "2000")
+    process = start(tmp_path / "run", "--iterations", "100000", "--selfplay.plies", "5000", "--replay.capacity", "80000")
     deadline = time.monotonic() + 120
     said = ""
     while "compiling" not in said:
@@ -197,6 +196,9 @@ def test_another_config_is_refused_with_the_fields_that_differ(whole, capsys):
         (("--preset", "tictactoe"), "did you mean tic_tac_toe"),
         (("--config", "missing.json"), "cannot read config missing.json"),
         (("--learn.batch", "63"), "learn.batch of 63 does not split evenly over 2 devices"),
+        (("--replay.capacity", "100"), "replay.capacity must hold an iteration's 128 positions"),
+        (("--minutes", "inf"), "--minutes must be above 0, not inf"),
+        (("--seed", str(2**40)), "seed must be below 2**32"),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(tmp_path, capsys, more, message):
@@ -223,9 +225,27 @@ def test_a_second_process_on_the_same_run_is_refused(whole, capsys):
     assert f"is in use by process {os.getpid()}" in capsys.readouterr().err
 
 
-def test_restore_says_which_fields_do_not_fit(whole, capsys):
-    code = main(arguments(whole, "--iterations", "9", "--network.width", "32", "--override-config"))
-    assert code == 1
+def test_what_does_not_fit_is_refused_and_the_run_stays_as_it_was(whole, capsys):
+    before = (whole / "config.json").read_text()
+    assert main(arguments(whole, "--iterations", "9", "--network.width", "32", "--override-config")) == 1
     assert "does not fit" in capsys.readouterr().err
-    (whole / "config.json").write_text((whole / "config.json").read_text().replace('"width": 32', '"width": 16'))
-    assert checkpoint.iterations(whole)[-1] == ITERATIONS
+    assert main(arguments(whole, "--iterations", "9", "--devices", "4", "--override-config")) == 1
+    assert "replay.cursor: shape [2] (checkpoint) -> [4] (asked)" in capsys.readouterr().err
+    assert (whole / "config.json").read_text() == before
+    assert iterations(whole)[-1] == ITERATIONS
+
+
+def test_going_on_needs_no_options_again(whole, capsys):
+    assert main(["train", "tic_tac_toe", "--run", str(whole), "--iterations", str(ITERATIONS)]) == 0
+    assert f"after iteration {ITERATIONS}" in capsys.readouterr().err
+
+
+def test_more_devices_than_cores_are_refused_by_a_fresh_process(tmp_path):
+    environment = {name: value for name, value in os.environ.items() if name not in ("XLA_FLAGS", "NPROC")}
+    environment["PYTHONPATH"] = str(Path(__file__).parent.parent)
+    command = "import sys; from azero.cli import main; sys.exit(main())"
+    words = ["train", "tic_tac_toe", "--run", str(tmp_path / "run"), "--devices", "4096", "--selfplay.games", "4096"]
+    done = subprocess.run([sys.executable, "-c", command, *words], env=environment, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert "devices is 4096, but there are" in done.stderr
+    assert not (tmp_path / "run").exists()

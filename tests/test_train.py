@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import games
-from azero.config import Config, LearnConfig, NetworkConfig, ReplayConfig, SearchConfig, SelfPlayConfig
-from azero.train import PURPOSES, make_key, make_schedule, make_trainer
+from azero.config import Config, DistillConfig, LearnConfig, NetworkConfig, ReplayConfig, SearchConfig, SelfPlayConfig
+from azero.train import PURPOSES, device_mesh, make_key, make_schedule, make_trainer
 
 TINY = Config(
     game="tic_tac_toe",
@@ -38,7 +38,7 @@ def after(devices: int, iterations: int):
 def test_iterations_run_on_one_device_and_on_many(devices):
     state, metrics = after(devices, 3)
     assert int(state.iteration) == 3
-    assert int(state.replay.added) == 3 * 16 * 6 // devices, "each device keeps its own part"
+    assert state.replay.added.tolist() == [3 * 16 * 6 // devices] * devices, "each device keeps its own part"
     assert state.games.ply.shape == (16,)
     assert all(np.isfinite(value) for value in metrics)
     assert metrics.games > 0
@@ -97,6 +97,23 @@ def test_gradients_are_averaged_over_devices():
         copies = [np.asarray(shard.data) for shard in leaf.addressable_shards]
         assert len(copies) == 2
         np.testing.assert_array_equal(*copies)
+
+
+def test_devices_are_as_many_as_games_and_batch_split_over():
+    config = dataclasses.replace(TINY, devices=0, selfplay=SelfPlayConfig(games=18), learn=LearnConfig(batch=48))
+    assert device_mesh(config).size == 3  # there are 4
+
+
+def test_gumbel_can_distil_its_visits():
+    """The stored target is then a multiple of one simulation, and not the improved policy."""
+    config = dataclasses.replace(TINY, devices=1, distill=DistillConfig(kind="visits"))
+    one = make_trainer(config, games.make("tic_tac_toe"))
+    state, _ = one.iterate(one.init())
+    weights = np.asarray(state.replay.samples.weights[:96], np.float32) * TINY.search.simulations
+    np.testing.assert_allclose(weights, weights.round(), atol=1e-2)
+    improved, _ = after(1, 1)
+    weights = np.asarray(improved.replay.samples.weights[:96], np.float32) * TINY.search.simulations
+    assert np.abs(weights - weights.round()).max() > 0.1
 
 
 def test_the_learning_rate_warms_up_and_falls():

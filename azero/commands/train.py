@@ -1,7 +1,9 @@
 """`azero train GAME`: learn a game by self-play."""
 
 import dataclasses
+import importlib.util
 import json
+import math
 import os
 import signal
 import sys
@@ -54,8 +56,10 @@ def main(words: Sequence[str]) -> int:
         games.make(arguments.game)  # says what is wrong with the name
     config = dataclasses.replace(arguments.config_tree, game=arguments.game)
     check(config)
+    if config.report.wandb and importlib.util.find_spec("wandb") is None:
+        raise ValueError("report.wandb needs the extra: pip install 'azero[wandb]'")
     for name in ("minutes", "iterations"):
-        if (value := getattr(arguments, name)) is not None and not value > 0:
+        if (value := getattr(arguments, name)) is not None and not 0 < value < math.inf:
             raise ValueError(f"--{name} must be above 0, not {value}")
     if arguments.minutes is None and arguments.iterations is None:
         arguments = dataclasses.replace(arguments, minutes=minutes)
@@ -66,10 +70,15 @@ def _parse(words: Sequence[str], base: Config) -> Train:
     return parse(Train, words, "train", Train(game=tyro.MISSING, config_tree=base))
 
 
-def _defaults(words: Sequence[str]) -> tuple[Config, float]:
-    """The config that the game, --preset and --config ask for, and the preset's minutes.
+def _folder(arguments: Train) -> Path:
+    return Path(arguments.run or f"runs/{arguments.game.replace(':', '_')}")
 
-    The words are read twice: what they ask for here are the defaults of all their other options.
+
+def _defaults(words: Sequence[str]) -> tuple[Config, float]:
+    """What the options that are not on the command line are: config and minutes.
+
+    A run that exists has its own config, so that the command that goes on need not repeat it; else there is the
+    preset, and over it the file of --config. The words are read twice: first for what they ask for here.
     """
     first = preset("", "tic_tac_toe")
     try:
@@ -78,9 +87,22 @@ def _defaults(words: Sequence[str]) -> tuple[Config, float]:
         return first.config, first.minutes  # the second reading says what is wrong
     known = asked.game in games.names() or ":" in asked.game
     chosen = preset(asked.preset, asked.game if known else "tic_tac_toe")
-    file = asked.config
-    if not file:
-        return chosen.config, chosen.minutes
+    if asked.config:
+        return _read_config(asked.config, chosen.config), chosen.minutes
+    saved = _read_saved(_folder(asked)) if not asked.preset else None
+    return saved or chosen.config, chosen.minutes
+
+
+def _read_saved(folder: Path) -> Config | None:
+    """The config of a run, if there is one that can be read; what is wrong with it is said later."""
+    try:
+        return from_dict(json.loads((folder / "config.json").read_text()))
+    except (OSError, ValueError, AttributeError):
+        return None
+
+
+def _read_config(file: str, base: Config) -> Config:
+    """`base` with the fields of a JSON file over it."""
     try:
         fields = json.loads(Path(file).read_text())
     except OSError as error:
@@ -89,7 +111,7 @@ def _defaults(words: Sequence[str]) -> tuple[Config, float]:
         raise ValueError(f"config {file} is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise ValueError(f"config {file} must hold a JSON object")
-    return from_dict(_merged(to_dict(chosen.config), fields)), chosen.minutes
+    return from_dict(_merged(to_dict(base), fields))
 
 
 def _merged(base: dict, fields: dict) -> dict:
@@ -99,23 +121,26 @@ def _merged(base: dict, fields: dict) -> dict:
 
 
 def _train(config: Config, arguments: Train, started: float) -> int:
-    start_jax(devices=config.devices or os.cpu_count() or 1)
+    start_jax(devices=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
     from azero import checkpoint
     from azero.report import Progress
-    from azero.run import Budget, prepare, run
+    from azero.run import Budget, TrainingError, refuse_other, run, saved_config
     from azero.strength import make_measure
     from azero.train import make_trainer
 
+    folder = _folder(arguments)
+    saved = saved_config(folder)
+    if saved is not None and not arguments.override_config:
+        refuse_other(folder, saved, config)
     game = games.make(config.game)
     trainer = make_trainer(config, game)  # refuses what cannot be before anything is written
-    folder = Path(arguments.run or f"runs/{config.game.replace(':', '_')}")
-    config = prepare(folder, config, arguments.override_config)
     progress = Progress()
+    budget = Budget(arguments.minutes, arguments.iterations, started)
     with checkpoint.lock(folder):
         try:
-            budget = Budget(arguments.minutes, arguments.iterations, started)
-            measure = make_measure(config, game, trainer.network)
-            outcome = run(config, trainer, folder, budget, measure, progress)
+            outcome = run(config, trainer, folder, budget, make_measure(config, game, trainer.network), progress)
+        except ValueError as error:  # the command was right, so it is not for its user to mend
+            raise TrainingError(str(error)) from error
         finally:
             progress.end()
     figures = "  ".join(f"{name} {value:.1%}" for name, value in outcome.strength.items()) or "not measured"

@@ -41,6 +41,7 @@ def describe_games() -> list[dict[str, Any]]:
     import numpy as np
 
     from azero.config import ReplayConfig
+    from azero.presets import PRESETS
     from azero.replay import bytes_per_position
     from games import make, names
 
@@ -60,6 +61,8 @@ def describe_games() -> list[dict[str, Any]]:
                 "oracle": game.oracle is not None,
                 "notation": game.notation.move(start, action),
                 "replay_bytes_per_position": bytes_per_position(game, ReplayConfig()),
+                "preset_minutes": PRESETS[name].minutes,
+                "preset_reached": PRESETS[name].reached,
             }
         )
     return described
@@ -75,3 +78,6 @@ def _print_games(games: list[dict[str, Any]]) -> None:
         rows.append((game["name"], game["actions"], shape, *sizes))
     print_table("", headings, rows, left=("game", "observation", "oracle", "a move"))
     print("plies: of the longest game; oracle: exact values are known; bytes: of one position in the replay store")
+    print("\nWhat the presets reached:")
+    for game in games:
+        print(f"  {game['name']}: {game['preset_reached']}")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from azero.players import Player
     from games.core import Game, State
 
+SIMULATIONS = 256  # of the opponent that comes with azero: more than in training, and still at once
 HELP = """Type a move as it is written in this game ({example}), or
   hint   what the opponent would play here
   undo   take your last move back
@@ -51,7 +52,7 @@ def main(words: Sequence[str]) -> int:
     from azero.players import make_player, shipped
     from games import make
 
-    default = f"checkpoints/{arguments.game}" if arguments.game in shipped() else "rollout"
+    default = f"checkpoints/{arguments.game}:simulations={SIMULATIONS}" if arguments.game in shipped() else "rollout"
     make(arguments.game)  # an unknown game is said before an unknown opponent
     opponent, game = make_player(arguments.opponent or default, arguments.game)
     try:

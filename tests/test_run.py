@@ -128,7 +128,9 @@ def test_ctrl_c_saves_and_the_rest_follows(whole, tmp_path):
 
 
 def test_a_second_ctrl_c_leaves_at_once(tmp_path):
-    process = start(tmp_path / "run", "--iterations", "100000", "--selfplay.plies", "5000", "--replay.capacity", "80000")
+    process = start(
+        tmp_path / "run", "--iterations", "100000", "--selfplay.plies", "5000", "--replay.capacity", "80000"
+    )
     deadline = time.monotonic() + 120
     said = ""
     while "compiling" not in said:

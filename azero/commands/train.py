@@ -145,7 +145,8 @@ def _train(config: Config, arguments: Train, started: float) -> int:
             progress.end()
     figures = "  ".join(f"{name} {value:.1%}" for name, value in outcome.strength.items()) or "not measured"
     progress.say(f"the run is in {folder}, iteration {outcome.iteration}; strength: {figures}")
-    for command in (f"azero eval {folder}", f"azero play {config.game} --opponent {folder}"):
+    against = "" if game.oracle else " random"
+    for command in (f"azero eval {folder}{against}", f"azero play {config.game} --opponent {folder}"):
         progress.say(f"  next: {command}")
     if outcome.interrupted:
         progress.say(f"  go on: azero train {config.game} --run {folder}")

@@ -27,23 +27,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=3, help="how often the two are run in turn")
     parser.add_argument("--growth", action="store_true", help="azero alone, over simulations and games")
+    parser.add_argument(
+        "--resnet", action="store_true", help="3 blocks of 32 channels in place of the preset's network"
+    )
     parser.add_argument("--side", choices=["azero", "pgx"], help="run one side in this process")
     parser.add_argument("--simulations", type=int, default=0, help="0 takes the preset's")
     parser.add_argument("--games", type=int, default=0, help="0 takes the preset's")
     arguments = parser.parse_args()
     if arguments.side:
-        print(json.dumps(moves_per_second(arguments.side, arguments.simulations, arguments.games)))
+        print(json.dumps(moves_per_second(arguments)))
     elif arguments.growth:
         growth()
     else:
-        compare(arguments.pairs)
+        compare(arguments.pairs, arguments.resnet)
 
 
-def compare(pairs: int) -> None:
+def compare(pairs: int, resnet: bool) -> None:
     """Prints moves per second of both sides and their ratio."""
     ratios = []
     for pair in range(1, pairs + 1):
-        ours, peer = run("azero"), run("pgx")
+        ours, peer = (run(side, *(["--resnet"] if resnet else [])) for side in ("azero", "pgx"))
         ratios.append(ours / peer)
         print(f"pair {pair}: azero {ours:,.0f} moves/s, pgx example {peer:,.0f} moves/s, ratio {ratios[-1]:.2f}")
     print(f"ratio: median {statistics.median(ratios):.2f}, from {min(ratios):.2f} to {max(ratios):.2f}")
@@ -51,31 +54,29 @@ def compare(pairs: int) -> None:
 
 def growth() -> None:
     """Prints how the time of a move grows with simulations and with games."""
-    from azero.presets import preset
-
     for name, sizes in (("simulations", (8, 16, 32, 64)), ("games", (128, 256, 512, 1024))):
         print(f"{name:>12}  moves/s  microseconds per move  per move and simulation")
         for size in sizes:
-            speed = run("azero", **{name: size})
-            simulations = size if name == "simulations" else preset("", "connect_four").config.search.simulations
+            speed = run("azero", f"--{name}", str(size))
+            simulations = size if name == "simulations" else 16  # the preset's
             micro = 1e6 / speed
             print(f"{size:12d}  {speed:7,.0f}  {micro:21.1f}  {micro / simulations:23.2f}")
 
 
-def run(side: str, **options: int) -> float:
+def run(side: str, *words: str) -> float:
     """Moves per second of one side, in a process of its own."""
-    words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
     done = subprocess.run(
         [sys.executable, __file__, "--side", side, *words], check=True, capture_output=True, text=True
     )
     return float(done.stdout)
 
 
-def moves_per_second(side: str, simulations: int, games: int) -> float:
+def moves_per_second(arguments: argparse.Namespace) -> float:
     """Median over some repeats of `PLIES` moves in every game."""
     from azero.presets import preset
     from azero.startup import start_jax
 
+    side, simulations, games = arguments.side, arguments.simulations, arguments.games
     start_jax(devices=os.cpu_count() or 1 if side == "azero" else 1)
     import jax
 
@@ -83,6 +84,9 @@ def moves_per_second(side: str, simulations: int, games: int) -> float:
     search = dataclasses.replace(config.search, simulations=simulations or config.search.simulations)
     selfplay = dataclasses.replace(config.selfplay, plies=PLIES, games=games or config.selfplay.games)
     config = dataclasses.replace(config, search=search, selfplay=selfplay)
+    if arguments.resnet:
+        network = dataclasses.replace(config.network, kind="resnet", width=32, blocks=3)
+        config = dataclasses.replace(config, network=network)
     play, state = (azero_side if side == "azero" else pgx_side)(config)
     state = jax.block_until_ready(play(state, 0))
     seconds = []
@@ -107,7 +111,9 @@ def azero_side(config):
     game = games.make(config.game)
     network = make_network(config.network, game)
     params = network.init(jax.random.key(0))
-    selfplay = make_selfplay(config.selfplay, game, make_search(config.search, game, network, True), 7)
+    selfplay = make_selfplay(
+        config.selfplay, game, make_search(config.search, game, network, True), config.distilled, 7
+    )
     split, same = PartitionSpec(AXIS), PartitionSpec()
 
     def play(state, number):

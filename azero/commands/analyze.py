@@ -68,4 +68,4 @@ def _lines(path: str) -> list[str]:
         raise ValueError(f"cannot read the positions in {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{path} is not a text file") from None
-    return content.splitlines()
+    return content.removesuffix("\n").split("\n") if content else []

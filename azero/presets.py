@@ -49,7 +49,7 @@ PRESETS: dict[str, Preset] = {
             replay=ReplayConfig(capacity=100_000, minimum=10_000),
         ),
         1.0,
-        "",
+        "1 minute on 2 CPU cores: keeps the value in 100 % of all positions, with search or without (3 seeds)",
     ),
     "connect_four_4x4": Preset(
         Config(
@@ -61,7 +61,7 @@ PRESETS: dict[str, Preset] = {
             replay=ReplayConfig(capacity=500_000, minimum=50_000),
         ),
         5.0,
-        "",
+        "5 minutes on 2 CPU cores: network 97.5 %, 64 simulations 99.9 % of 5,000 decisive positions",
     ),
     "connect_four_5x4": Preset(
         Config(
@@ -86,7 +86,8 @@ PRESETS: dict[str, Preset] = {
             replay=ReplayConfig(capacity=2_000_000, minimum=100_000),
         ),
         15.0,
-        "",
+        "15 minutes on 2 CPU cores: network 88.0 %, 128 simulations 95.3 % of 6,300 labelled positions; "
+        "in an hour 95.0 % and 98.4 %",
     ),
     "othello": Preset(_board("othello", 64, 6, 32), 240.0, NOT_MEASURED),
     "hex": Preset(_board("hex", 64, 6, 32), 240.0, NOT_MEASURED),

@@ -61,7 +61,7 @@ PRESETS: dict[str, Preset] = {
             replay=ReplayConfig(capacity=500_000, minimum=50_000),
         ),
         5.0,
-        "5 minutes on 2 CPU cores: network 96.1 %, 64 simulations 99.8 % of 5,000 decisive positions, the worst of 3 seeds",
+        "5 minutes on 2 CPU cores: network 96.1 %, 64 simulations 99.8 % of decisive positions, worst of 3 seeds",
     ),
     "connect_four_5x4": Preset(
         Config(

@@ -30,12 +30,12 @@ def test_tic_tac_toe_is_learned(tmp_path):
     run = trained(tmp_path, "tic_tac_toe", 40)
     network, search = measured(run, 64)
     assert network["positions"] == 4520
-    assert network["kept_value"] > 0.97
-    assert search["kept_value"] > 0.995
-    assert network["sign"] > 0.9
+    assert network["kept_value"] > 0.985
+    assert search["kept_value"] > 0.999
+    assert network["sign"] > 0.95
     player, game = make_player(f"policy:{run}")
     lines = losing_lines(game, player.network or player.answers)
-    assert lines["losing_lines"] < 0.02 * lines["lines"]
+    assert lines["losing_lines"] == 0
 
 
 def test_tic_tac_toe_is_learned_from_visits_too(tmp_path):

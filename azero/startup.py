@@ -27,13 +27,14 @@ def start_jax(devices: int = 1) -> None:
 
 
 def _split_cpu(devices: int) -> None:
-    """One XLA device for each core; accelerators are not touched by this.
+    """One XLA device for each core; accelerators are not touched by these flags.
 
-    Devices that wait for each other in a sum each hold a thread of XLA's pool, which has one a core. With no thread
-    left over, a convolution that another device still has to compute never ends (seen, and reported as a stuck
-    rendezvous). So the pool, whose size XLA takes from NPROC, gets room for the waiting ones.
+    An operation then stays on its device's own thread. Spread over the threads of the others it is slower, and it can
+    hang: devices that wait for each other in a sum hold their threads, and a convolution that waits for one of those
+    never ends ("rendezvous ... may be stuck").
     """
-    os.environ.setdefault("NPROC", str(2 * devices + 2))
     flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_force_host_platform_device_count" not in flags:
-        os.environ["XLA_FLAGS"] = f"{flags} --xla_force_host_platform_device_count={devices}".strip()
+    for flag in (f"--xla_force_host_platform_device_count={devices}", "--xla_cpu_multi_thread_eigen=false"):
+        if flag.partition("=")[0] not in flags:
+            flags = f"{flags} {flag}".strip()
+    os.environ["XLA_FLAGS"] = flags

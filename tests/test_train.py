@@ -45,6 +45,15 @@ def test_iterations_run_on_one_device_and_on_many(devices):
     assert metrics.policy_loss < 2.2
 
 
+def test_a_residual_tower_learns_on_several_devices():
+    """Convolutions backward, then a sum over devices: with too few threads XLA hangs here (see azero.startup)."""
+    network = NetworkConfig(kind="resnet", width=8, blocks=1)
+    one = make_trainer(dataclasses.replace(TINY, devices=2, network=network), games.make("tic_tac_toe"))
+    state, metrics = one.iterate(one.init())
+    assert int(state.iteration) == 1
+    assert np.isfinite(metrics.policy_loss)
+
+
 def test_the_same_seed_gives_the_same_run_and_another_seed_another():
     one, _ = after(2, 2)
     two, _ = after(2, 2)

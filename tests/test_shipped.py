@@ -13,7 +13,7 @@ from games.core import LabelledPositions
 
 REFERENCE = ("connect_four", "connect_four_4x4", "tic_tac_toe")
 # Shares of labelled positions that the raw network and the search (of so many simulations) keep at the least:
-# two points below what the cards say, for the sample of positions that is looked at here.
+# one to two points below what was measured, for the part of the positions that is looked at here.
 BOUNDS = {"tic_tac_toe": (0.99, 64, 0.99), "connect_four_4x4": (0.955, 64, 0.99), "connect_four": (0.93, 64, 0.95)}
 
 

@@ -3,7 +3,6 @@
 Ours are played in one batch; OpenSpiel (a test extra) then follows the same moves one game at a time.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -106,7 +105,10 @@ def test_pgx(name: str, number: int) -> None:
     import pgx
 
     game = games.make(name)
-    record: Callable[[State], Any] = lambda state: (visible(state), game.observe(state))  # noqa: E731
+
+    def record(state: State) -> Any:
+        return visible(state), game.observe(state)
+
     (states, planes), actions = play(game, number, game.max_plies, record=record)
     player, legal, over, rewards, seen = pgx_follows(pgx.make(name), actions, seed=1)
     first = player[0]

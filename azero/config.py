@@ -31,12 +31,16 @@ class NetworkConfig:
 class SearchConfig:
     """Amplification: the tree search."""
 
+    backend: Literal["azero", "mctx"] = "azero"
+    """azero's own trees, or mctx's: the same answers, slower."""
     algorithm: Literal["gumbel", "puct"] = "gumbel"
     """Gumbel AlphaZero (sequential halving at the root), or AlphaZero's PUCT."""
     simulations: int = 32
     """Simulations for one move."""
     considered: int = 16
     """Gumbel: root actions considered at the most."""
+    lanes: int = 1
+    """Gumbel: root moves searched side by side, with the same answers; 16 keeps an accelerator busy with few games."""
     value_scale: float = 0.1
     """Gumbel: weight of the completed values against the prior logits."""
     maxvisit_init: float = 50.0
@@ -45,6 +49,8 @@ class SearchConfig:
     """Gumbel: rescale the completed values of a node to [0, 1] before they are weighted."""
     c_init: float = 1.25
     """PUCT: weight of the prior."""
+    fpu: Literal["loss", "parent"] = "loss"
+    """PUCT: what a move not tried yet counts as, a loss or the mean value found at its position."""
     dirichlet_alpha: float = 0.0
     """PUCT: concentration of the root noise; 0 takes 10 / actions."""
     dirichlet_fraction: float = 0.25
@@ -161,7 +167,7 @@ class Config:
 
 
 POSITIVE = (
-    "network.width", "search.simulations", "search.considered", "selfplay.games", "selfplay.plies",
+    "network.width", "search.simulations", "search.considered", "search.lanes", "selfplay.games", "selfplay.plies",
     "replay.capacity", "replay.minimum", "replay.actions", "learn.batch", "learn.learning_rate", "learn.reuse",
     "learn.clip", "report.keep_newest", "search.c_init", "replay.share",
 )  # fmt: skip

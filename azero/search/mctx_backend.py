@@ -49,7 +49,7 @@ def make_mctx_search(
             num_simulations=config.simulations,
             invalid_actions=~states.legal,
         )
-        return _amplified(output, states.legal, logits, value, config.algorithm)
+        return _amplified(output, states.legal, value, config.algorithm)
 
     return search
 
@@ -80,7 +80,7 @@ def _puct(config: SearchConfig, game: Game, explore: bool) -> Callable[..., Any]
     )
 
 
-def _amplified(output: Any, legal: jax.Array, logits: jax.Array, value: jax.Array, algorithm: str) -> Amplified:
+def _amplified(output: Any, legal: jax.Array, value: jax.Array, algorithm: str) -> Amplified:
     """Reads the root of a finished tree.
 
     The value of the position is what its policy expects of its moves, where a move never visited counts as the mix
@@ -89,7 +89,7 @@ def _amplified(output: Any, legal: jax.Array, logits: jax.Array, value: jax.Arra
     """
     summary = output.search_tree.summary()
     visits = jnp.where(legal, summary.visit_counts, 0).astype(jnp.int32)
-    prior = jax.nn.softmax(logits) * (visits > 0)
+    prior = jax.nn.softmax(output.search_tree.children_prior_logits[:, 0]) * (visits > 0)
     visited_q = (prior * summary.qvalues).sum(-1) / jnp.maximum(prior.sum(-1), 1e-8)
     total = visits.sum(-1)
     mix = (value + total * visited_q) / (1 + total)

@@ -11,29 +11,17 @@ Three ideas keep its cost at the actions of a node and the length of a path, how
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from azero.network import Params
 from azero.search.amplified import Evaluate
-from azero.search.tree import NONE, TRIED, Edges, Node, Tree, compact, edge_value, one_more, priors, rank, whole
+from azero.search.tree import NONE, TRIED, Edges, Node, Passed, Tree, compact, edge_value, one_more, priors, rank, whole
 from games.core import Game
 
 Choose = Callable[[Node], jax.Array]
 # node [...] -> int32 [...], the edge that the next simulation takes, or `tried` for the best untried move
-
-
-class Paths(NamedTuple):
-    """Edges that simulations passed, packed one after the other."""
-
-    length: jax.Array  # int32 [], how many
-    node: jax.Array  # int32 [B * N + L], entry that the edge leaves
-    edge: jax.Array  # int32 [B * N + L]
-    lane: jax.Array  # int32 [B * N + L], the simulation
-    offset: jax.Array  # float32 [B * N + L], value at the path's start = offset + factor * return of the edge
-    factor: jax.Array  # float32 [B * N + L]
 
 
 def make_simulate(game: Game, evaluate: Evaluate, choose: Choose) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
@@ -47,102 +35,92 @@ def make_simulate(game: Game, evaluate: Evaluate, choose: Choose) -> Callable[..
       a lane with an action, else its start; `value` float32 [L] is what was found for the player to move there.
     """
     expand = _make_expand(game, evaluate)
-    passed = _make_passed(choose)
+    count = _make_count(choose)
 
     def simulate(
         tree: Tree, params: Params, start: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
     ) -> tuple[Tree, jax.Array, jax.Array]:
         fresh = action != NONE
-        end, offset, factor, paths = _descend(tree, start, active & ~fresh)
+        end = _descend(tree, start, active & ~fresh)
         grow = active & (fresh | ~tree.state.terminal[end] | (tree.parent[end] == NONE))  # a root always has moves
-        tree, new, edge = expand(tree, params, end, jnp.where(fresh, action, tree.best[end]), grow, key)
+        tree, new = expand(tree, params, end, jnp.where(fresh, action, tree.best[end]), grow, key)
+        start = jnp.where(fresh, new, start)
         leaf = jnp.where(grow, new, end)
-        found = tree.node.value[leaf]
-        paths = _append(paths, end, edge, offset, factor, grow & ~fresh)
-        value = offset + factor * jnp.where(grow, edge_value(tree, leaf, found), found)
-        tree = passed(tree, paths, value)
-        return tree, jnp.where(fresh, new, start), jnp.where(fresh, found, value)
+        passed, length, value = _climb(tree, leaf, start, active)
+        return count(tree._replace(passed=passed), length, leaf.shape[0]), start, value
 
     return simulate
 
 
-def _descend(tree: Tree, start: jax.Array, active: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Paths]:
-    """The entries [L] where the way down from `start` ends, offset and factor there, and the edges passed."""
-    lanes = start.shape[0]
-    room = tree.entries + lanes
-    index = jnp.zeros(room, jnp.int32)
-    paths = Paths(jnp.zeros((), jnp.int32), index, index, index, index.astype(jnp.float32), index.astype(jnp.float32))
+def _descend(tree: Tree, start: jax.Array, active: jax.Array) -> jax.Array:
+    """The entries [L] where simulations from `start` come to: terminal ones, or ones that would try a new move."""
 
-    def down(walk: tuple) -> tuple:
-        node, below, offset, factor, paths = walk
+    def down(walk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        node, below = walk
         going = below >= 0
-        paths = _append(paths, node, tree.edge[below], offset, factor, going)
-        offset = jnp.where(going, offset + factor * tree.state.reward[below], offset)
-        factor = jnp.where(going, factor * tree.state.discount[below], factor)
-        return jnp.where(going, below, node), jnp.where(going, tree.next[below], NONE), offset, factor, paths
+        return jnp.where(going, below, node), jnp.where(going, tree.next[below], NONE)
 
-    walk = (start, jnp.where(active, tree.next[start], NONE), jnp.zeros(lanes), jnp.ones(lanes), paths)
-    node, _, offset, factor, paths = jax.lax.while_loop(lambda walk: (walk[1] >= 0).any(), down, walk)
-    return node, offset, factor, paths
+    walk = (start, jnp.where(active, tree.next[start], NONE))
+    return jax.lax.while_loop(lambda walk: (walk[1] >= 0).any(), down, walk)[0]
 
 
-def _append(
-    paths: Paths, node: jax.Array, edge: jax.Array, offset: jax.Array, factor: jax.Array, active: jax.Array
-) -> Paths:
-    """The paths with one more edge for each active lane."""
-    place = jnp.where(active, paths.length + jnp.cumsum(active) - 1, paths.node.shape[0])
+def _climb(tree: Tree, leaf: jax.Array, start: jax.Array, active: jax.Array) -> tuple[Passed, jax.Array, jax.Array]:
+    """The edges from `leaf` [L] up to `start`, how many, and what was found for the mover at the start, float32 [L]."""
 
-    def put(leaf: jax.Array, rows: jax.Array) -> jax.Array:
-        return leaf.at[place].set(rows.astype(leaf.dtype), mode="drop", unique_indices=True)
+    def up(walk: tuple) -> tuple:
+        node, value, going, passed, length = walk
+        found = edge_value(tree, node, value)
+        place = jnp.where(going, length + jnp.cumsum(going) - 1, tree.entries)
+        passed = Passed(
+            passed.child.at[place].set(node, mode="drop", unique_indices=True),
+            passed.found.at[place].set(found, mode="drop", unique_indices=True),
+        )
+        above = tree.parent[node]
+        return above, jnp.where(going, found, value), going & (above != start), passed, length + going.sum()
 
-    return Paths(
-        paths.length + active.sum(),
-        put(paths.node, node),
-        put(paths.edge, edge),
-        put(paths.lane, jnp.arange(node.shape[0])),
-        put(paths.offset, offset),
-        put(paths.factor, factor),
-    )
+    walk = (leaf, tree.node.value[leaf], active & (leaf != start), tree.passed, jnp.zeros((), jnp.int32))
+    _, value, _, passed, length = jax.lax.while_loop(lambda walk: walk[2].any(), up, walk)
+    return passed, length, value
 
 
-def _make_passed(choose: Choose) -> Callable[[Tree, Paths, jax.Array], Tree]:
-    """Counts simulations on the edges of their paths, and works out what the nodes they left would do next."""
+def _make_count(choose: Choose) -> Callable[[Tree, jax.Array, int], Tree]:
+    """Counts simulations on the `length` edges passed, and works out what the nodes before them would do next."""
 
-    def passed(tree: Tree, paths: Paths, value: jax.Array) -> Tree:
-        lanes = value.shape[0]
+    def count(tree: Tree, length: jax.Array, lanes: int) -> Tree:
         slots = jnp.arange(tree.child.shape[1])
 
         def batch(carry: tuple) -> tuple:
             first, visits, q, following = carry
-            node, edge, lane, offset, factor = (jax.lax.dynamic_slice(p, (first,), (lanes,)) for p in paths[1:])
-            at = jnp.where(first + jnp.arange(lanes) < paths.length, node, tree.entries)
-            found = (value[lane] - offset) / factor
-            through = slots == edge[:, None]
-            edges = one_more(Edges(tree.node.edges.prior[node], visits[node], q[node]), through, found)
+            number = first + jnp.arange(lanes)
+            child, found = (leaf.at[number].get(mode="clip") for leaf in tree.passed)
+            node, edge = tree.parent[child], tree.edge[child]
+            edges = Edges(tree.node.edges.prior[node], visits[node], q[node])
+            edges = one_more(edges, slots == edge[:, None], found)
+            at = jnp.where(number < length, node, tree.entries)
             here = jnp.arange(lanes)
             visits = visits.at[at, edge].set(edges.visits[here, edge], mode="drop")
             q = q.at[at, edge].set(edges.q[here, edge], mode="drop")
-            rest = (tree.node.tried[node], tree.node.value[node], tree.node.rest[node], tree.node.best_prior[node])
-            choice = choose(Node(edges, *rest))
-            child = node // tree.room * tree.room + tree.child.at[node, choice].get(mode="clip")
-            following = following.at[at].set(jnp.where(choice < tree.node.tried[node], child, NONE), mode="drop")
+            tried = tree.node.tried[node]
+            choice = choose(Node(edges, tried, tree.node.value[node], tree.node.rest[node], tree.node.best_prior[node]))
+            below = node // tree.room * tree.room + tree.child.at[node, choice].get(mode="clip")
+            following = following.at[at].set(jnp.where(choice < tried, below, NONE), mode="drop")
             return first + lanes, visits, q, following
 
         carry = (jnp.zeros((), jnp.int32), tree.node.edges.visits, tree.node.edges.q, tree.next)
-        _, visits, q, following = jax.lax.while_loop(lambda carry: carry[0] < paths.length, batch, carry)
+        _, visits, q, following = jax.lax.while_loop(lambda carry: carry[0] < length, batch, carry)
         edges = tree.node.edges._replace(visits=visits, q=q)
         return tree._replace(node=tree.node._replace(edges=edges), next=following)
 
-    return passed
+    return count
 
 
-def _make_expand(game: Game, evaluate: Evaluate) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
-    """(tree, params, parent [L], action [L], active [L], key) -> (tree, new entry [L], its edge at the parent [L])."""
+def _make_expand(game: Game, evaluate: Evaluate) -> Callable[..., tuple[Tree, jax.Array]]:
+    """(tree, params, parent [L], action [L], active [L], key) -> (tree, new entry [L])."""
     step = jax.vmap(game.step)
 
     def expand(
         tree: Tree, params: Params, parent: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
-    ) -> tuple[Tree, jax.Array, jax.Array]:
+    ) -> tuple[Tree, jax.Array]:
         lanes = parent.shape[0]
         step_key, leaf_key = jax.random.split(key)
         untried = tree.untried[parent]
@@ -182,7 +160,7 @@ def _make_expand(game: Game, evaluate: Evaluate) -> Callable[..., tuple[Tree, ja
             untried=put(untried_after, prior),
         )
         taken = jnp.where(jnp.arange(untried.shape[1]) == action[:, None], TRIED, untried)
-        return rank(rank(tree, parent, taken), entry, prior), entry, edge
+        return rank(rank(tree, parent, taken), entry, prior), entry
 
     return expand
 

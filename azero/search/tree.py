@@ -33,6 +33,13 @@ class Node(NamedTuple):
     best_prior: jax.Array  # float32 [...], the largest of them; below 0 if no legal move is untried
 
 
+class Passed(NamedTuple):
+    """The edges that simulations passed, packed one after the other: room to work in, empty between simulations."""
+
+    child: jax.Array  # int32 [B * N], the entry that an edge leads to
+    found: jax.Array  # float32 [B * N], return of the edge for the mover, by the simulation that passed it
+
+
 class Tree(NamedTuple):
     """Trees of B games with room for N nodes each: node n of game b is entry b * N + n, its root entry b * N."""
 
@@ -46,6 +53,7 @@ class Tree(NamedTuple):
     untried: jax.Array  # float32 [B * N, A], prior of each move that has no edge yet, or ILLEGAL or TRIED
     best: jax.Array  # int [B * N], the untried move of the largest prior
     next: jax.Array  # int32 [B * N], the entry a simulation that comes here goes on to; NONE if it would try `best`
+    passed: Passed
 
     @property
     def entries(self) -> int:
@@ -147,6 +155,7 @@ def plant(states: State, prior: jax.Array, value: jax.Array, room: int, edges: i
         untried=zeros(real, actions).at[roots].set(prior),
         best=zeros(_smallest(actions)),
         next=jnp.full(entries, NONE, jnp.int32),
+        passed=Passed(jnp.zeros(entries, jnp.int32), zeros(real)),
     )
     return rank(tree, roots, prior)
 

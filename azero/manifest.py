@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,24 @@ SHOWN = 3  # lines told when there are many
 
 class CheckpointError(Exception):
     """A checkpoint or run directory cannot be written, read or used. One line, naming the path and the reason."""
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a file aside and puts it in place in one step.
+
+    Raises:
+      CheckpointError: the disk refuses.
+    """
+    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
+    try:
+        with aside.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except OSError as error:
+        aside.unlink(missing_ok=True)
+        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
 
 
 def write(path: Path, iteration: int, strength: float | None, leaves: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from rich.table import Table
 
 from azero import __version__
 from azero.config import Config
-from azero.manifest import failure
+from azero.manifest import failure, write_text
 from azero.train import Trainer
 
 SHOWN_EVERY = 10.0  # seconds between plain lines
@@ -51,9 +51,7 @@ class Writer:
         self._wandb = _wandb(folder) if wandb else None
         kept = [row for row in read_metrics(folder) if row["iteration"] <= iteration]
         path = folder / "metrics.jsonl"
-        aside = folder / f".metrics.jsonl.partial-{os.getpid()}"
-        aside.write_text("".join(json.dumps(row) + "\n" for row in kept))
-        os.replace(aside, path)
+        write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         self._lines: TextIO = path.open("a", buffering=1)
         self._board = _tensorboard(folder, iteration)
 

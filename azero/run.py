@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +14,7 @@ import numpy as np
 
 from azero import checkpoint
 from azero.config import Config, from_dict, to_dict
-from azero.manifest import CheckpointError
+from azero.manifest import write_text
 from azero.network import Params, named
 from azero.report import Progress, Writer, model_card, past_seconds
 from azero.train import Metrics, Trainer, TrainState
@@ -194,21 +193,3 @@ def _signals() -> Iterator[list[int]]:
     finally:
         for number, handler in old.items():
             signal.signal(number, handler)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Writes a file aside and puts it in place in one step.
-
-    Raises:
-      CheckpointError: the disk refuses.
-    """
-    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    try:
-        with aside.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    except OSError as error:
-        aside.unlink(missing_ok=True)
-        raise CheckpointError(f"cannot write {path}: {error.strerror}") from None

@@ -67,6 +67,10 @@ class SelfPlayConfig:
     """Moves made in each game in one iteration; unfinished games go on in the next."""
     opening_plies: int = 8
     """A game begins with 0 to this many uniformly random moves (their searches are still learned from)."""
+    full_share: float = 1.0
+    """Share of the moves that are searched fully, and whose policy is learned from (playout cap randomisation)."""
+    cheap_simulations: int = 8
+    """Simulations for each of the other moves, which are searched without noise."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -169,7 +173,8 @@ class Config:
 POSITIVE = (
     "network.width", "search.simulations", "search.considered", "search.lanes", "selfplay.games", "selfplay.plies",
     "replay.capacity", "replay.minimum", "replay.actions", "learn.batch", "learn.learning_rate", "learn.reuse",
-    "learn.clip", "report.keep_newest", "search.c_init", "replay.share",
+    "learn.clip", "report.keep_newest", "search.c_init", "replay.share", "selfplay.full_share",
+    "selfplay.cheap_simulations",
 )  # fmt: skip
 NOT_NEGATIVE = (
     "seed", "devices", "network.blocks", "search.value_scale", "search.maxvisit_init", "search.dirichlet_alpha",
@@ -177,7 +182,7 @@ NOT_NEGATIVE = (
     "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every",
 )  # fmt: skip
 SHARES = (
-    "search.dirichlet_fraction", "targets.value_lambda", "replay.share", "learn.ema",
+    "search.dirichlet_fraction", "targets.value_lambda", "replay.share", "learn.ema", "selfplay.full_share",
 )  # fmt: skip
 
 
@@ -205,6 +210,11 @@ def check(config: Config) -> None:
             raise ValueError(f"{path} must be between 0 and 1, not {field(config, path)}")
     if config.seed >= 2**32:
         raise ValueError(f"seed must be below 2**32, not {config.seed}")
+    if config.selfplay.full_share < 1 and config.selfplay.cheap_simulations >= config.search.simulations:
+        raise ValueError(
+            f"selfplay.cheap_simulations must be below search.simulations of {config.search.simulations} "
+            f"where selfplay.full_share is below 1, not {config.selfplay.cheap_simulations}"
+        )
     positions = config.selfplay.games * config.selfplay.plies
     if config.replay.capacity < positions:
         raise ValueError(

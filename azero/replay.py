@@ -1,8 +1,8 @@
 """The sample store: a ring of positions, as bits.
 
 An observation is stored as one bit a cell and plane (and one number for each plane that is the same number
-everywhere); a policy target as its largest entries. A Connect Four position takes 44 bytes, so a million of them
-44 MB; `bytes_per_position` says it for every game.
+everywhere); a policy target as its largest entries, or as zeros where a position teaches its value only. A Connect
+Four position takes 44 bytes, so a million of them 44 MB; `bytes_per_position` says it for every game.
 """
 
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Sample(NamedTuple):
 
     position: Position
     actions: jax.Array  # int16 [..., K], the K moves of largest weight in the policy target
-    weights: jax.Array  # float16 [..., K], their weights
+    weights: jax.Array  # float16 [..., K], their weights; all 0 if there is no policy target
     value: jax.Array  # float32 [...], value target for the player to move
 
 
@@ -37,7 +37,7 @@ class Batch(NamedTuple):
 
     observation: jax.Array  # float32 [M, H, W, C]
     legal: jax.Array  # bool [M, A]
-    policy: jax.Array  # float32 [M, A], sums to 1
+    policy: jax.Array  # float32 [M, A], sums to 1, or to 0 where there is no policy target
     value: jax.Array  # float32 [M], for the player to move
 
 
@@ -49,6 +49,7 @@ class Replay(NamedTuple):
     added: jax.Array  # int32 [1] per device, samples ever added; stays at MOST_ADDED once there
 
 
+TINY = jnp.finfo(jnp.float32).tiny
 MOST_ADDED = 2**30  # beyond any capacity; keeps the count from overflowing in runs of days
 
 
@@ -143,7 +144,7 @@ def _batch_row(game: Game, sample: Sample, symmetry: jax.Array) -> Batch:
     height, width, channels = game.observation_shape
     observation, legal = unpack(game, sample.position)
     weights = sample.weights.astype(jnp.float32)
-    policy = jnp.zeros(game.num_actions, jnp.float32).at[sample.actions].add(weights / weights.sum())
+    policy = jnp.zeros(game.num_actions, jnp.float32).at[sample.actions].add(weights / jnp.maximum(weights.sum(), TINY))
     cells = jnp.asarray(game.symmetries.cells)[symmetry]
     actions = jnp.asarray(game.symmetries.actions)[symmetry]
     observation = observation.reshape(height * width, channels)[cells].reshape(height, width, channels)

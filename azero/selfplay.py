@@ -1,4 +1,13 @@
-"""Self-play: T moves in each of B games with the amplified model."""
+"""Self-play: T moves in each of B games with the amplified model.
+
+Playout cap randomisation (Wu: Accelerating Self-Play Learning in Go, 2019, section 3.1): a share of the moves is
+searched fully and teaches the policy; the others are searched cheaply, without noise, so that more games end in the
+same time. One coin a ply decides for all games of a device: with a coin for each game the batch would wait for its
+full searches at every ply. Over plies and iterations the share is the same.
+
+KataGo drops the positions of cheap moves. Here they are kept without a policy target, for the outcome of the game
+says as much of their value as of any other's, and keeping them costs no byte.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -26,7 +35,7 @@ class Trajectory(NamedTuple):
 
     position: Position  # leaves [T, B, ...], before the move
     actions: jax.Array  # int16 [T, B, K], the moves of largest weight in the policy target
-    weights: jax.Array  # float16 [T, B, K], their weights
+    weights: jax.Array  # float16 [T, B, K], their weights; all 0 where the search was cheap
     search_value: jax.Array  # float32 [T, B], for the player to move
     chosen: jax.Array  # bool [T, B], the search chose the move; False where an opening drew it at random
     reward: jax.Array  # float32 [T, B], of the move, for its mover
@@ -48,7 +57,7 @@ def random_legal(legal: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def make_selfplay(
-    config: SelfPlayConfig, game: Game, search: Search, distilled: str, entries: int
+    config: SelfPlayConfig, game: Game, search: Search, distilled: str, entries: int, cheap: Search | None = None
 ) -> Callable[[Params, Games, jax.Array], tuple[Games, Trajectory]]:
     """Self-play: (params, games [B], key) -> (games [B], Trajectory [T, B]).
 
@@ -57,25 +66,35 @@ def make_selfplay(
     Args:
       distilled: the policy target, "visits" (the visit distribution) or "improved" (the search's own policy).
       entries: how many moves of a policy target are kept.
+      cheap: the search of the moves beyond `config.full_share`; None searches all moves with `search`.
     """
     observe = jax.vmap(game.observe)
     step = jax.vmap(game.step)
 
-    def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, Amplified]:
+    def amplify(params: Params, states: State, key: jax.Array) -> tuple[Amplified, jax.Array]:
+        """The answers of the search, and whether it was a full one, bool []."""
+        if cheap is None:
+            return search(params, states, key), jnp.ones((), bool)
+        coin_key, search_key = jax.random.split(key)
+        full = jax.random.bernoulli(coin_key, config.full_share)
+        return jax.lax.cond(full, search, cheap, params, states, search_key), full
+
+    def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
         search_key, opening_key = jax.random.split(key)
-        amplified = search(params, games.state, search_key)
+        amplified, full = amplify(params, games.state, search_key)
         in_opening = games.ply < games.opening
         action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), amplified.action)
-        return action, ~in_opening, amplified
+        return action, ~in_opening, full, amplified
 
     def play_ply(params: Params, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
         choice_key, step_key, new_key = jax.random.split(key, 3)
         count = games.ply.shape[0]
         before = games.state
-        action, chosen, amplified = choose(params, games, choice_key)
+        action, chosen, full, amplified = choose(params, games, choice_key)
         after = step(before, action, jax.random.split(step_key, count))
         counts = amplified.visits / amplified.visits.sum(-1, keepdims=True)
-        actions, weights = stored_policy(counts if distilled == "visits" else amplified.policy, entries)
+        policy = counts if distilled == "visits" else amplified.policy
+        actions, weights = stored_policy(jnp.where(full, policy, 0.0), entries)
         played = Trajectory(
             position=jax.vmap(lambda view, legal: pack(game, view, legal))(observe(before), before.legal),
             actions=actions,

@@ -4,6 +4,7 @@ TrainState is all there is to a run: a checkpoint is exactly that pytree. Every 
 (seed, purpose, iteration, step, device), so none is carried or saved and a resumed run equals one never stopped.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -50,6 +51,7 @@ class Metrics(NamedTuple):
     first_wins: jax.Array  # share of ended games that the first player won
     draws: jax.Array  # share of ended games
     window: jax.Array  # positions that were drawn from
+    full_share: jax.Array  # share of this iteration's moves that were searched fully
 
 
 class Trainer(NamedTuple):
@@ -118,7 +120,9 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     devices = mesh.size
     network = make_network(config.network, game)
     search = make_search(config.search, game, network, explore=True)
-    play = make_selfplay(config.selfplay, game, search, config.distilled, config.replay.actions)
+    cheap_config = dataclasses.replace(config.search, simulations=config.selfplay.cheap_simulations)
+    cheap = make_search(cheap_config, game, network, explore=False) if config.selfplay.full_share < 1 else None
+    play = make_selfplay(config.selfplay, game, search, config.distilled, config.replay.actions, cheap)
     positions = config.selfplay.games * config.selfplay.plies
     updates = max(1, round(positions * config.learn.reuse / config.learn.batch))
     optimizer = make_optimizer(config.learn, updates)
@@ -152,6 +156,7 @@ def make_trainer(config: Config, game: Game) -> Trainer:
             "plies": positions / jnp.maximum(ended, 1),
             "first_wins": wins / jnp.maximum(ended, 1),
             "draws": draws / jnp.maximum(ended, 1),
+            "full_share": jax.lax.pmean(trajectory.weights.any(-1).mean(), AXIS),
             "window": window(replay, config.replay, devices).astype(jnp.float32) * devices,
         }
         return state._replace(iteration=state.iteration + 1, games=games, replay=replay), played

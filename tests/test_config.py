@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 import games
-from azero.config import Config, SearchConfig, check, from_dict, to_dict
+from azero.config import Config, SearchConfig, SelfPlayConfig, check, from_dict, to_dict
 from azero.presets import PRESETS, preset
 
 
@@ -45,6 +45,9 @@ def test_wrong_fields_are_named(data, message):
         ("targets.value_lambda", 1.5, "targets.value_lambda must be between 0 and 1"),
         ("learn.ema", 1.0, "learn.ema must be below 1"),
         ("learn.learning_rate", float("nan"), "learn.learning_rate must be above 0"),
+        ("selfplay.full_share", 0.0, "selfplay.full_share must be above 0, not 0.0"),
+        ("selfplay.full_share", 1.1, "selfplay.full_share must be between 0 and 1, not 1.1"),
+        ("selfplay.cheap_simulations", 0, "selfplay.cheap_simulations must be above 0, not 0"),
     ],
 )
 def test_values_that_mean_nothing_are_refused(path, value, message):
@@ -56,6 +59,14 @@ def test_values_that_mean_nothing_are_refused(path, value, message):
         config = dataclasses.replace(config, **{name: value})
     with pytest.raises(ValueError, match=message):
         check(config)
+
+
+def test_a_cheap_search_is_cheaper_than_a_full_one():
+    search, selfplay = SearchConfig(simulations=9), SelfPlayConfig(full_share=0.5, cheap_simulations=9)
+    with pytest.raises(ValueError, match=r"^selfplay.cheap_simulations must be below search.simulations of 9 .*not 9$"):
+        check(Config(search=search, selfplay=selfplay))
+    check(Config(search=search, selfplay=dataclasses.replace(selfplay, cheap_simulations=8)))
+    check(Config(search=search, selfplay=dataclasses.replace(selfplay, full_share=1.0)))
 
 
 def test_the_target_follows_the_search():

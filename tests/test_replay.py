@@ -88,6 +88,16 @@ def test_a_cut_policy_keeps_its_largest_entries_and_sums_to_one():
     assert (batch.policy > 0).sum() == 3
 
 
+def test_a_position_without_a_policy_target_comes_back_without_one():
+    samples = numbered(0, 4)
+    samples = samples._replace(weights=samples.weights.at[1::2].set(0))
+    replay = add(empty(GAME, ReplayConfig(capacity=4), 1), samples)
+    batch = draw(replay, GAME, jnp.int32(4), 64, jax.random.key(0))
+    taught = np.asarray(batch.value) % 2 == 0
+    np.testing.assert_allclose(batch.policy.sum(-1), taught, atol=1e-5)
+    assert set(np.asarray(batch.value)) == {0.0, 1.0, 2.0, 3.0}
+
+
 @pytest.mark.parametrize("name", [name for name in PRESETS if name in games.OWN_GAMES])
 def test_a_million_positions_of_own_games_take_under_60_mb(name):
     assert bytes_per_position(games.make(name), PRESETS[name].config.replay) <= 60

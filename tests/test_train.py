@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 
 import games
+from azero.checkpoint import Keep, restore, save
 from azero.config import Config, DistillConfig, LearnConfig, NetworkConfig, ReplayConfig, SearchConfig, SelfPlayConfig
+from azero.distill import distill_loss
+from azero.network import make_network
+from azero.replay import draw
 from azero.train import PURPOSES, device_mesh, make_key, make_schedule, make_trainer
 
 TINY = Config(
@@ -42,6 +46,7 @@ def test_iterations_run_on_one_device_and_on_many(devices):
     assert state.games.ply.shape == (16,)
     assert all(np.isfinite(value) for value in metrics)
     assert metrics.games > 0
+    assert metrics.full_share == 1
     assert metrics.policy_loss < 2.2
 
 
@@ -113,6 +118,41 @@ def test_devices_are_as_many_as_games_and_batch_split_over():
     assert device_mesh(config).size == 3  # there are 4
 
 
+def test_policy_losses_are_means_over_the_positions_with_a_policy_target():
+    network = make_network(NetworkConfig(width=8, blocks=1), games.make("tic_tac_toe"))
+    params = network.init(jax.random.key(0))
+    state, _ = after(1, 1)
+    batch = jax.device_get(draw(state.replay, games.make("tic_tac_toe"), 96, 8, jax.random.key(0)))
+    taught = np.arange(8) < 3
+    loss = functools.partial(distill_loss, DistillConfig(value_weight=0.0), network)
+    graded = jax.jit(jax.value_and_grad(loss, has_aux=True))
+    few = batch._replace(policy=batch.policy * taught[:, None], value=np.where(taught, batch.value, 9.0))
+    (got, parts), gradient = graded(params, few)
+    (expected, expected_parts), expected_gradient = graded(params, jax.tree.map(lambda leaf: leaf[:3], batch))
+    np.testing.assert_allclose([got, parts.policy, parts.entropy], [expected, *expected_parts[::2]], rtol=1e-5)
+    jax.tree.map(lambda *leaves: np.testing.assert_allclose(*leaves, atol=1e-6), gradient, expected_gradient)
+    assert parts.value > 30, "the value is learned of all"
+    (got, parts), gradient = graded(params, batch._replace(policy=batch.policy * 0))
+    assert got == parts.policy == parts.entropy == 0, "there may be none"
+    assert all((leaf == 0).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_a_run_with_cheap_searches_resumes_bit_for_bit(tmp_path):
+    selfplay = dataclasses.replace(TINY.selfplay, full_share=0.5, cheap_simulations=2)
+    one = make_trainer(dataclasses.replace(TINY, selfplay=selfplay), games.make("tic_tac_toe"))
+    state, metrics = one.iterate(one.init())
+    weights = state.replay.samples.weights.reshape(2, 256, -1)[:, :48]  # [device, ring, ...]
+    full = np.asarray(weights).any(-1).reshape(2, 6, 8)
+    assert (full == full[:, :, :1]).all(), "the games of a device are searched alike"
+    assert not np.array_equal(full[0], full[1]), "each device has its own coin"
+    assert metrics.full_share == pytest.approx(full.mean())
+    assert 0 < full.mean() < 1
+    save(tmp_path, 1, state, {}, {}, None, Keep())
+    whole, _ = one.iterate(state)
+    resumed, _ = one.iterate(restore(tmp_path, one.init()).state)
+    jax.tree.map(np.testing.assert_array_equal, jax.device_get(whole), jax.device_get(resumed))
+
+
 def test_gumbel_can_distil_its_visits():
     """The stored target is then a multiple of one simulation, and not the improved policy."""
     config = dataclasses.replace(TINY, devices=1, distill=DistillConfig(kind="visits"))
@@ -148,10 +188,6 @@ def test_devices_that_cannot_be_are_refused(change, message):
 
 def test_a_network_can_learn_what_the_search_says_by_heart():
     """Overfit a store of few positions; asserted on the network's answers, not on the loss."""
-    from azero.distill import distill_loss
-    from azero.network import make_network
-    from azero.replay import draw
-
     state, _ = after(1, 1)
     game = games.make("tic_tac_toe")
     drawn = jax.device_get(draw(state.replay, game, 96, 256, jax.random.key(0)))

@@ -11,7 +11,7 @@ from azero.replay import Batch
 
 
 class Losses(NamedTuple):
-    """Means over a batch, float32 []."""
+    """Means over a batch, float32 []; those of the policy over the positions with a policy target, 0 if none has."""
 
     policy: jax.Array  # KL divergence of the network's policy from the target, nats
     value: jax.Array  # squared error
@@ -22,7 +22,8 @@ def distill_loss(config: DistillConfig, network: Network, params: Params, batch:
     """The loss of one batch and its parts. Illegal moves get no probability and no gradient."""
     logits, value = network.apply(params, batch.observation)
     log_policy = jax.nn.log_softmax(jnp.where(batch.legal, logits, jnp.finfo(jnp.float32).min))
-    cross_entropy = -jnp.where(batch.policy > 0, batch.policy * log_policy, 0.0).sum(-1).mean()
-    entropy = jax.scipy.special.entr(batch.policy).sum(-1).mean()
+    taught = jnp.maximum(batch.policy.any(-1).sum(), 1)
+    cross_entropy = -jnp.where(batch.policy > 0, batch.policy * log_policy, 0.0).sum() / taught
+    entropy = jax.scipy.special.entr(batch.policy).sum() / taught
     value_error = jnp.square(value - batch.value).mean()
     return cross_entropy + config.value_weight * value_error, Losses(cross_entropy - entropy, value_error, entropy)

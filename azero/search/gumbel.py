@@ -99,7 +99,7 @@ def make_gumbel(
     considered = min(config.considered, game.num_actions)
     width = min(considered, config.simulations)
     lanes = min(config.lanes, width)
-    table, left = (jnp.asarray(rows) for rows in halving(considered, config.simulations))
+    table, left = (jnp.asarray(rows) for rows in halving(width, config.simulations))
     simulate = make_simulate(game, evaluate, make_choose(config, game.num_actions))
 
     def sample(tree: Tree, key: jax.Array) -> tuple[Root, jax.Array]:
@@ -119,7 +119,7 @@ def make_gumbel(
             action=_padded(action),
             noisy=_padded(noisy),
             node=moves.node._replace(edges=edges),
-            considered=jnp.minimum(considered, moves.legal.sum(axis=-1)),
+            considered=jnp.minimum(width, moves.legal.sum(axis=-1)),
             simulations=jnp.zeros(batch, jnp.int32),
             done=jnp.zeros(batch, bool),
             rounds=none.astype(jnp.int32),
@@ -216,7 +216,7 @@ def make_gumbel(
         root, logits = sample(tree, noise_key)
         carry = tree, root, jnp.zeros((), jnp.int32)
         last = 0
-        for size, times in steps(considered, config.simulations, lanes):
+        for size, times in steps(width, config.simulations, lanes):
             last += times
             one = functools.partial(step, params, tree_key, size)
             carry = jax.lax.while_loop(functools.partial(going, last), one, carry)

@@ -1,14 +1,16 @@
 """What answers are worth against exact values, and what they say of positions."""
 
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
-from azero.answers import Answer, Answers, RowAnswers, in_batches, one_state
+from azero.answers import Answer, Answers, BadPosition, RowAnswers, Traced, in_batches, one_state
 from azero.match import wilson
+from azero.search.tree import ILLEGAL as NO_MOVE
+from azero.search.tree import TRIED, Tree, whole
 from games.core import ILLEGAL, Game, LabelledPositions, State
 
 BATCH = 1024  # positions in one call
@@ -203,3 +205,72 @@ def describe(game: Game, texts: list[str], states: State, answer: Answer) -> lis
             }
         )
     return described
+
+
+def trace(
+    game: Game, traced: Traced, texts: list[str], states: State, depth: int, seed: int = 0, batch: int = BATCH
+) -> Iterator[dict[str, Any]]:
+    """What `describe` says of M positions, and under `tree` what was searched, down to `depth` moves.
+
+    A node has `visits`; `value`, the network's for the player to move there, None where the game is over; and, above
+    the depth, `moves`, those tried, the most visited first and of equals the better, and `untried`, how many there
+    are and the sum of their `prior`. A move is the node that it leads to, with `move`, `prior` and `q`, its value for
+    the player who makes it.
+    """
+    count = len(texts)
+    for number, start in enumerate(range(0, count, batch)):
+        rows = np.minimum(np.arange(start, start + batch), count - 1)
+        part = jax.tree.map(lambda leaf, rows=rows: leaf[rows], states)
+        try:
+            answer, tree = traced(part, jax.random.fold_in(jax.random.key(seed), number))
+        except BadPosition as bad:
+            raise BadPosition(int(rows[bad.row]), bad.what) from None
+        for row, described in enumerate(describe(game, texts[start : start + batch], part, answer)):
+            root = row * tree.room
+            visits = 1 + int(tree.node.edges.visits[root].sum())
+            yield described | {"tree": {"visits": visits} | _node(game, tree, root, depth)}
+
+
+def _node(game: Game, tree: Tree, entry: int, depth: int) -> dict[str, Any]:
+    """A node as `trace` shows it, but for what the move to it tells."""
+    node = jax.tree.map(lambda leaf: leaf[entry], tree.node)
+    state = whole(one_state(tree.state, entry), tree.untried[entry])
+    if state.terminal:
+        return {"value": None}
+    shown: dict[str, Any] = {"value": round(float(node.value), 6)}
+    if depth == 0:
+        return shown
+    prior, visits, q = (leaf[: node.tried] for leaf in node.edges)
+    moves = []
+    for edge in np.lexsort((-q, -visits)):
+        move = {
+            "move": game.notation.move(state, int(tree.action[entry, edge])),
+            "visits": int(visits[edge]),
+            "prior": round(float(prior[edge]), 6),
+            "q": round(float(q[edge]), 6),
+        }
+        child = entry // tree.room * tree.room + int(tree.child[entry, edge])
+        moves.append(move | _node(game, tree, child, depth - 1))
+    untried = (tree.untried[entry] != NO_MOVE) & (tree.untried[entry] != TRIED)
+    return shown | {"moves": moves, "untried": {"moves": int(untried.sum()), "prior": round(float(node.rest), 6)}}
+
+
+def tree_lines(described: dict[str, Any]) -> Iterator[str]:
+    """A tree of `trace` as lines of text; the move that is played has a star."""
+    tree = described["tree"]
+    yield f"{described['position'] or 'the start'}: plays {described['move']}, expects {described['value']:+.3f}"
+    yield "visits  prior       q   value  move"
+    yield f"{tree['visits']:6}                 {tree['value']:+.3f}"
+    yield from _move_lines(tree, "", described["move"])
+    yield ""
+
+
+def _move_lines(node: dict[str, Any], margin: str, played: str | None = None) -> Iterator[str]:
+    for move in node.get("moves", []):
+        value = "  over" if move["value"] is None else f"{move['value']:+.3f}"
+        star = "*" if move["move"] == played else " "
+        numbers = f"{move['visits']:6}  {move['prior']:.3f}  {move['q']:+.3f}  {value}"
+        yield f"{numbers}  {margin}{star} {move['move']}"
+        yield from _move_lines(move, margin + "    ")
+    if node.get("moves") and node["untried"]["moves"]:
+        yield f"{'':8}{node['untried']['prior']:.3f}{'':16}  {margin}  {node['untried']['moves']} untried"

@@ -1,12 +1,13 @@
 """The ways to answer a position: a network, a search, playouts, exact values, chance, a person.
 
-An answer is a pure function of a batch of states and a key, but for the person's. Nothing here knows of text or files.
+An answer is a pure function of a batch of states and a key, but for the person's. Where games are played, what was
+found for one move may serve the next: `Playing`. Nothing here knows of text or files.
 """
 
 import functools
 import sys
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +15,8 @@ import numpy as np
 
 from azero.config import SearchConfig
 from azero.network import Network, Params
-from azero.search import Evaluate, Search, make_search, make_tree_search
+from azero.search import Amplified, Evaluate, Kept, make_kept_search, make_tree_search, network_evaluate
+from azero.search.tree import Tree
 from azero.selfplay import random_legal
 from games.core import ILLEGAL, Game, State, value_before
 
@@ -31,6 +33,25 @@ class Answer(NamedTuple):
 Answers = Callable[[State, jax.Array], Answer]  # (states [B], none of them terminal; key) -> Answer [B]
 RowAnswers = Callable[..., Answer]  # (states [B], key, rows int [N] = all) -> Answer [N], to those rows of the states
 NetworkAnswers = Callable[[Params, State, jax.Array], Answer]  # the same for any parameters of one network
+Traced = Callable[[State, jax.Array], tuple[Answer, Tree]]  # answers, and the trees [B] that were searched for them
+Memory = Any  # what is kept of B games from move to move
+
+
+class Playing(NamedTuple):
+    """A way to play B games side by side."""
+
+    begin: Callable[[State], Memory]  # states [B], of which only the shapes count
+    answer: Callable[[Memory, State, jax.Array, np.ndarray], tuple[Answer, Memory]]
+    # memory, used up; states [B]; key; the games asked about, int [N], each once, or B to fill up -> Answer [N], memory
+    moved: Callable[[Memory, np.ndarray], Memory]  # memory; a move in each game, int32 [B]
+
+
+class BadPosition(ValueError):
+    """A position that cannot be answered."""
+
+    def __init__(self, row: int, what: str):
+        super().__init__(f"row {row}: {what}")
+        self.row, self.what = row, what
 
 
 def network_answers(game: Game, network: Network) -> NetworkAnswers:
@@ -45,20 +66,90 @@ def network_answers(game: Game, network: Network) -> NetworkAnswers:
     def answers(params: Params, states: State, key: jax.Array) -> Answer:
         del key
         action, policy, value = jax.device_get(answer(params, states))
-        return Answer(action, policy, None, value)
+        return _sound(Answer(action, policy, None, value))
 
     return answers
 
 
 def search_answers(config: SearchConfig, game: Game, network: Network) -> NetworkAnswers:
     """The amplified model's answer, without the noise of self-play."""
-    return _searched(make_search(config, game, network, explore=False))
+    return tree_answers(config, game, network_evaluate(game, network))
 
 
 def rollout_answers(config: SearchConfig, game: Game) -> Answers:
     """A tree search that knows the rules alone: an even prior, and a random playout to judge each leaf."""
-    answers = _searched(make_tree_search(config, game, playout_judge(game), explore=False))
-    return functools.partial(answers, None)
+    return functools.partial(tree_answers(config, game, playout_judge(game)), None)
+
+
+def tree_answers(config: SearchConfig, game: Game, evaluate: Evaluate, stop_early: bool = False) -> NetworkAnswers:
+    """The answer of a tree search with any judge of leaves, without the noise of self-play.
+
+    Args:
+      stop_early: leave a position as soon as no further simulation can change its move.
+    """
+    search = jax.jit(make_tree_search(config, game, evaluate, explore=False, stop_early=stop_early))
+
+    def answers(params: Params, states: State, key: jax.Array) -> Answer:
+        _refuse_stuck(states)
+        return _answer(search(params, states, key))
+
+    return answers
+
+
+def tree_playing(config: SearchConfig, game: Game, evaluate: Evaluate, params: Params, reuse: bool) -> Playing:
+    """A tree search that plays: it leaves a position as soon as its move is sure.
+
+    Args:
+      reuse: search on in what the last searches found below the moves made since.
+    """
+    stop_early = game.num_players == 2  # its bounds hold for returns from -1 to 1
+    if not reuse:
+        return forgetful(functools.partial(tree_answers(config, game, evaluate, stop_early), params))
+    planner = make_kept_search(config, game, evaluate, stop_early)
+    search = jax.jit(planner.search, donate_argnums=1)
+    now_at = jax.jit(lambda kept, actions: planner.moved(kept, actions).at)
+
+    def answer(kept: Kept, states: State, key: jax.Array, games: np.ndarray) -> tuple[Answer, Kept]:
+        asked = _of_games(states, games)
+        _refuse_stuck(asked)
+        amplified, kept = search(params, kept, asked, games.astype(np.int32), key)
+        return _answer(amplified), kept
+
+    def moved(kept: Kept, actions: np.ndarray) -> Kept:
+        return kept._replace(at=now_at(kept, actions))
+
+    return Playing(jax.jit(planner.begin), answer, moved)
+
+
+def forgetful(answers: Answers) -> Playing:
+    """Plays by answers to each position anew."""
+
+    def answer(memory: None, states: State, key: jax.Array, games: np.ndarray) -> tuple[Answer, None]:
+        return answers(_of_games(states, games), key), memory
+
+    return Playing(lambda states: None, answer, lambda memory, actions: memory)
+
+
+def tree_traced(config: SearchConfig, game: Game, evaluate: Evaluate, params: Params) -> Traced:
+    """The answers of `tree_answers`, with the trees that they come from.
+
+    Raises:
+      ValueError: the backend is mctx, whose trees are not kept.
+    """
+    planner = make_kept_search(config, game, evaluate, searches=1)
+
+    @jax.jit
+    def search(params: Params, states: State, key: jax.Array) -> tuple[Amplified, Tree]:
+        games = jnp.arange(states.terminal.shape[0])
+        amplified, kept = planner.search(params, planner.begin(states), states, games, key)
+        return amplified, kept.tree
+
+    def answers(states: State, key: jax.Array) -> tuple[Answer, Tree]:
+        _refuse_stuck(states)
+        amplified, tree = jax.device_get(search(params, states, key))
+        return _answer(amplified), tree
+
+    return answers
 
 
 def playout_judge(game: Game) -> Evaluate:
@@ -172,7 +263,10 @@ def in_batches(answers: Answers, size: int, fill: bool = True) -> RowAnswers:
         for number, start in enumerate(range(0, len(wanted), size)):
             part = wanted[start : start + size]
             filled = np.pad(part, (0, size - len(part)), mode="edge") if fill else part
-            parts.append(answers(_take(states, filled), jax.random.fold_in(key, number)))
+            try:
+                parts.append(answers(_take(states, filled), jax.random.fold_in(key, number)))
+            except BadPosition as bad:
+                raise BadPosition(int(filled[bad.row]), bad.what) from None
         return jax.tree.map(lambda *leaves: np.concatenate(leaves)[: len(wanted)], *parts)
 
     return batched
@@ -183,11 +277,27 @@ def _take(states: State, rows: jax.Array) -> State:
     return jax.tree.map(lambda leaf: leaf[rows], states)
 
 
-def _searched(search: Search) -> NetworkAnswers:
-    compiled = jax.jit(search)
+def _of_games(states: State, games: np.ndarray) -> State:
+    """The states of some games; a number beyond them gets the last one's."""
+    return _take(states, np.minimum(games, len(states.terminal) - 1))
 
-    def answers(params: Params, states: State, key: jax.Array) -> Answer:
-        found = jax.device_get(compiled(params, states, key))
-        return Answer(found.action, found.policy, found.visits, found.value)
 
-    return answers
+def _refuse_stuck(states: State) -> None:
+    """BadPosition where a game goes on but there is no move."""
+    stuck = ~np.asarray(states.legal).any(axis=-1) & ~np.asarray(states.terminal)
+    if stuck.any():
+        raise BadPosition(int(stuck.argmax()), "there is no legal move, but the game is not over")
+
+
+def _answer(amplified: Amplified) -> Answer:
+    found = jax.device_get(amplified)
+    return _sound(Answer(found.action, found.policy, found.visits, found.value))
+
+
+def _sound(answer: Answer) -> Answer:
+    """The answer; BadPosition where it is not made of numbers, which is so where a network's is not."""
+    assert answer.value is not None
+    bad = ~np.isfinite(answer.policy).all(axis=-1) | ~np.isfinite(answer.value)
+    if bad.any():
+        raise BadPosition(int(bad.argmax()), "the network answers NaN")
+    return answer

@@ -9,12 +9,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from azero.players import Player, batched
+from azero.answers import Memory, Playing, forgetful
+from azero.players import Player
 from azero.selfplay import random_legal
 from games.core import Game, State
 
 Z = 1.959964  # two-sided 95 % of a normal distribution
 MOST_AT_ONCE = 512  # states in one call of a player: bounds the memory of its trees
+MEMORY = 2**30  # bytes of what the players may keep of their games between moves
 
 
 class Tally(NamedTuple):
@@ -66,10 +68,28 @@ def play_match(
         raise ValueError(f"{game.name} is not a game for two players")
     key = jax.random.key(seed)
     openings = random_openings(game, games // 2, opening_plies, jax.random.fold_in(key, 0))
-    states = jax.tree.map(lambda leaf: jnp.concatenate([leaf, leaf]), openings)
-    moves_first = np.arange(games) < games // 2  # the first player moves first in the first half
-    points = _play(game, (first, second), states, moves_first, key, progress)
-    return match_result(points[moves_first], points[~moves_first])
+    parts = -(-games // 2 // _pairs_at_once((first, second), openings))
+    points = []
+    done = 0
+
+    def tell(over: int) -> None:
+        if progress:
+            progress(done + over, games)
+
+    for part, pairs in enumerate(np.array_split(np.arange(games // 2), parts)):
+        rows = np.tile(pairs, 2)
+        states = jax.tree.map(lambda leaf, rows=rows: leaf[rows], openings)
+        points.append(_play(game, (first, second), states, key, part, tell))
+        done += len(rows)
+    return match_result(*(np.concatenate(half) for half in zip(*points, strict=True)))
+
+
+def _pairs_at_once(players: tuple[Player, Player], openings: State) -> int:
+    """How many pairs of games the memory allows; all where the players keep nothing."""
+    pair = jax.tree.map(lambda leaf: leaf[:2], openings)
+    kept = [jax.eval_shape(player.playing.begin, pair) for player in players if player.playing]
+    size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
+    return max(1, min(len(openings.terminal), MEMORY // max(size, 1)))
 
 
 def random_openings(game: Game, count: int, plies: int, key: jax.Array) -> State:
@@ -156,36 +176,68 @@ def _play(
     game: Game,
     players: tuple[Player, Player],
     states: State,
-    moves_first: np.ndarray,
     key: jax.Array,
-    progress: Callable[[int, int], None] | None,
-) -> np.ndarray:
-    """Plays states [B] to the end: points of the first of the players, float64 [B].
+    part: int,
+    tell: Callable[[int], None],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Plays states [2 * P] to the end, in the first half of which the first of the players is player 0 of the game.
 
     Args:
-      moves_first: bool [B], where the first player is player 0 of the game.
+      part: number of this part of the match, for its chances.
+      tell: called with the number of games that have ended.
+
+    Returns:
+      Points of the first of the players, float64 [P] each: in the first half, and in the second.
     """
-    count = len(moves_first)
+    count = len(states.terminal)
     size = min(count // 2, MOST_AT_ONCE)
-    ask = [batched(player, size) for player in players]
-    seat = np.where(moves_first, 0, 1)  # of the first player
+    seat = np.arange(count) // (count // 2)  # of the first player
+    playing = [player.playing or forgetful(player.answers) for player in players]
+    memories = [each.begin(states) for each in playing]
     total = np.zeros(count)  # rewards of the first player
     for ply in range(1, game.max_plies + 1):
         over = np.asarray(states.terminal)
-        if progress:
-            progress(int(over.sum()), count)
+        tell(int(over.sum()))
         if over.all():
             break
         firsts_move = np.asarray(states.to_play) == seat
         actions = np.zeros(count, np.int32)
-        ply_key = jax.random.fold_in(key, ply)
+        ply_key = jax.random.fold_in(key, part * game.max_plies + ply)
         for number, mine in enumerate((firsts_move & ~over, ~firsts_move & ~over)):
             if mine.any():
-                rows = np.flatnonzero(mine)
-                actions[rows] = ask[number](states, jax.random.fold_in(ply_key, number), rows).action
+                ask = actions_in_batches(playing[number], size, fill=not players[number].person)
+                asked = memories[number], states, jax.random.fold_in(ply_key, number), np.flatnonzero(mine)
+                actions[mine], memories[number] = ask(*asked)
         states = _stepper(game.step)(states, actions, jax.random.fold_in(ply_key, 2))
+        memories = [each.moved(memory, actions) for each, memory in zip(playing, memories, strict=True)]
         total += np.where(over, 0.0, np.asarray(states.reward) * np.where(firsts_move, 1, -1))
-    return (np.sign(total) + 1) / 2
+    points = (np.sign(total) + 1) / 2
+    return points[: count // 2], points[count // 2 :]
+
+
+def actions_in_batches(
+    playing: Playing, size: int, fill: bool = True
+) -> Callable[[Memory, State, jax.Array, np.ndarray], tuple[np.ndarray, Memory]]:
+    """Moves in any number of games, asked for `size` at a time, so that one size is compiled.
+
+    Args:
+      fill: the last batch is filled up with nobody's games.
+
+    Returns:
+      (memory, states [B], key, games int [N]) -> (moves int32 [N], memory).
+    """
+
+    def ask(memory: Memory, states: State, key: jax.Array, games: np.ndarray) -> tuple[np.ndarray, Memory]:
+        parts = []
+        for number, start in enumerate(range(0, len(games), size)):
+            part = games[start : start + size]
+            nobody = len(states.terminal)
+            filled = np.pad(part, (0, size - len(part)), constant_values=nobody) if fill else part
+            answer, memory = playing.answer(memory, states, jax.random.fold_in(key, number), filled)
+            parts.append(answer.action[: len(part)])
+        return np.concatenate(parts), memory
+
+    return ask
 
 
 @functools.cache

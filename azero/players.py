@@ -2,6 +2,7 @@
 
 runs/c4                       a run, its newest step, with the search it was trained with
 runs/c4@120:simulations=200   another step, another search
+runs/c4:reuse=false           searches each position of a game anew, not on in the tree of the last move
 checkpoints/connect_four      a folder of weights; those that come with azero are found from anywhere
 policy:runs/c4                the network's own move
 rollout:simulations=1000      tree search with random playouts
@@ -12,7 +13,7 @@ import dataclasses
 import difflib
 import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,11 +21,12 @@ import jax
 
 import azero
 from azero import answers as ways
-from azero.answers import Answers, RowAnswers
+from azero.answers import Answers, Playing, Traced
 from azero.checkpoint import weights
 from azero.config import Config, SearchConfig, check, from_dict
 from azero.manifest import CheckpointError
 from azero.network import make_network, unnamed
+from azero.search import Evaluate, network_evaluate
 from games import make
 from games.core import Game
 
@@ -33,10 +35,13 @@ logger = logging.getLogger(__name__)
 PLAIN = ("random", "rollout", "oracle", "human")  # players that need no checkpoint
 ENGINES = ("gtp", "uci")
 ROLLOUT = SearchConfig(algorithm="puct", simulations=1000)
-NETWORK_OPTIONS = ("simulations", "algorithm", "considered", "value_scale", "maxvisit_init", "rescale_values", "c_init")
+SEARCH_OPTIONS = (
+    "simulations", "algorithm", "considered", "value_scale", "maxvisit_init", "rescale_values", "c_init", "fpu",
+    "backend",
+)  # fmt: skip
 OPTIONS: dict[str, tuple[str, ...]] = {
-    "network": NETWORK_OPTIONS,
-    "rollout": ("simulations", "c_init"),
+    "network": (*SEARCH_OPTIONS, "reuse"),
+    "rollout": ("simulations", "c_init", "reuse"),
     "policy": (),
     "random": (),
     "oracle": (),
@@ -48,10 +53,12 @@ class Player(NamedTuple):
     """One that plays a game."""
 
     name: str  # the text that names it
-    answers: Answers
+    answers: Answers  # to positions that have nothing to do with each other
     network: Answers | None = None  # of its network alone, if it has one
     bare: bool = False  # its network is all there is to it
     person: bool = False  # asked only what has to be answered, never to fill up a batch
+    playing: Playing | None = None  # how it plays games, if not by its answers to one position after the other
+    traced: Callable[[], Traced] | None = None  # its answers with their trees, if it searches any
 
 
 class Named(NamedTuple):
@@ -134,17 +141,24 @@ def shipped() -> list[str]:
     return sorted(path.parent.name for path in shipped_folder().glob("*/weights.safetensors"))
 
 
-def search_player(config: Config, game: Game, params: Any, name: str = "search") -> Player:
-    """The amplified model of these parameters."""
+def search_player(config: Config, game: Game, params: Any, name: str = "search", reuse: bool = False) -> Player:
+    """The amplified model of these parameters.
+
+    Args:
+      reuse: in a game, search on in the tree of the last move.
+    """
     network = make_network(config.network, game)
     own = functools.partial(ways.network_answers(game, network), params)
-    searched = functools.partial(ways.search_answers(config.search, game, network), params)
-    return Player(name, searched, own)
+    return _searcher(name, config.search, game, network_evaluate(game, network), params, reuse)._replace(network=own)
 
 
-def batched(player: Player, size: int) -> RowAnswers:
-    """A player's answers to any number of states; see `in_batches`."""
-    return ways.in_batches(player.answers, size, fill=not player.person)
+def _searcher(name: str, config: SearchConfig, game: Game, evaluate: Evaluate, params: Any, reuse: bool) -> Player:
+    return Player(
+        name,
+        functools.partial(ways.tree_answers(config, game, evaluate), params),
+        playing=ways.tree_playing(config, game, evaluate, params, reuse),
+        traced=functools.partial(ways.tree_traced, config, game, evaluate, params),
+    )
 
 
 def _step(text: str, place: str) -> tuple[str, int | None]:
@@ -211,7 +225,7 @@ def _load(named: Named) -> tuple[dict[str, Any], Config] | None:
 
 def _build(named: Named, loaded: tuple[dict[str, Any], Config] | None, game: Game) -> Player:
     if loaded is None:
-        return Player(named.text, _plain(named, game), person=named.kind == "human")
+        return _plain(named, game)
     arrays, config = loaded
     config = dataclasses.replace(config, search=_search(named, config.search))
     like = jax.eval_shape(make_network(config.network, game).init, jax.random.key(0))
@@ -219,29 +233,41 @@ def _build(named: Named, loaded: tuple[dict[str, Any], Config] | None, game: Gam
         params = unnamed(arrays, like)
     except ValueError as error:
         raise ValueError(f"{named.text}: {error}") from None
-    player = search_player(config, game, params, named.text)
+    player = search_player(config, game, params, named.text, _reuse(named, config.search))
     if named.kind == "policy":
         assert player.network is not None
         return Player(named.text, player.network, player.network, bare=True)
     return player
 
 
-def _plain(named: Named, game: Game) -> Answers:
+def _plain(named: Named, game: Game) -> Player:
     match named.kind:
         case "random":
-            return ways.random_answers(game)
+            return Player(named.text, ways.random_answers(game))
         case "oracle":
-            return ways.oracle_answers(game)
+            return Player(named.text, ways.oracle_answers(game))
         case "human":
-            return ways.human_answers(game)
+            return Player(named.text, ways.human_answers(game), person=True)
         case _:
-            return ways.rollout_answers(_search(named, ROLLOUT), game)
+            search = _search(named, ROLLOUT)
+            return _searcher(named.text, search, game, ways.playout_judge(game), None, _reuse(named, search))
+
+
+def _reuse(named: Named, search: SearchConfig) -> bool:
+    """Whether the player keeps its trees in a game: as its text says, else where the backend can."""
+    if "reuse" not in named.options:
+        return search.backend == "azero"
+    reuse = _value(named.text, "reuse", named.options["reuse"], bool)
+    if reuse and search.backend == "mctx":
+        raise ValueError(f"{named.text}: trees of backend mctx are not kept, so there is nothing to reuse")
+    return reuse
 
 
 def _search(named: Named, search: SearchConfig) -> SearchConfig:
     """The search's settings with the options of the player's text."""
     kinds = {field.name: type(field.default) for field in dataclasses.fields(SearchConfig)}
-    read = {name: _value(named.text, name, text, kinds[name]) for name, text in named.options.items()}
+    options = {name: text for name, text in named.options.items() if name != "reuse"}
+    read = {name: _value(named.text, name, text, kinds[name]) for name, text in options.items()}
     try:
         config = from_dict({"search": dataclasses.asdict(search) | read})
         check(config)

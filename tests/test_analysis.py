@@ -1,14 +1,29 @@
-"""Strength against exact values, exhaustive play, and files of positions."""
+"""Strength against exact values, exhaustive play, files of positions, and the trees searched in them."""
+
+import json
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from reference_folder import write_reference
 
 import games
-from azero.analysis import ask, describe, grade, losing_lines, read_positions, strength
-from azero.answers import Answer, oracle_answers, random_answers
+from azero import cli
+from azero.analysis import ask, describe, grade, losing_lines, read_positions, strength, trace, tree_lines
+from azero.answers import (
+    Answer,
+    BadPosition,
+    network_answers,
+    oracle_answers,
+    random_answers,
+    tree_answers,
+    tree_traced,
+)
+from azero.config import NetworkConfig, SearchConfig
 from azero.match import wilson
+from azero.network import make_network
+from azero.search import network_evaluate
 from games.core import ILLEGAL
 
 KEY = jax.random.key(0)
@@ -158,3 +173,136 @@ def test_description(game):
     assert described[1]["policy"] == [0, 0, 0, 0, 1, 0, 0, 0, 0]
     assert described[1]["legal"] == [True] * 6 + [False] + [True] * 2
     assert described[1]["visits"] is None
+
+
+NETWORK = make_network(NetworkConfig(width=16, blocks=1), games.make("tic_tac_toe"))
+PARAMS = NETWORK.init(KEY)
+LINES = ["a1 a2 b1 b2", "", "a1"]
+DEPTH = 3
+
+
+@pytest.fixture(scope="module", params=["gumbel", "puct"])
+def traced(game, request):
+    """Answers to LINES, and what `trace` says of them, two at a time."""
+    config = SearchConfig(algorithm=request.param, simulations=60)
+    texts, states = read_positions(game, LINES)
+    evaluate = network_evaluate(game, NETWORK)
+    found = list(trace(game, tree_traced(config, game, evaluate, PARAMS), texts, states, DEPTH, batch=2))
+    answer = tree_answers(config, game, evaluate)(PARAMS, states, KEY)
+    return describe(game, texts, states, answer), found
+
+
+def test_a_tree_belongs_to_the_answer(traced):
+    answers, found = traced
+    assert len(found) == len(LINES)
+    for answer, described in zip(answers, found, strict=True):
+        tree = described.pop("tree")
+        assert list(described) == list(answer)
+        for name in ("position", "move", "visits", "legal"):
+            assert described[name] == answer[name]
+        np.testing.assert_allclose(described["policy"], answer["policy"], atol=1e-4)
+        assert sorted(filter(None, answer["visits"])) == sorted(move["visits"] for move in tree["moves"])
+        described["tree"] = tree
+
+
+def test_a_mate_in_one_is_seen_in_the_tree(traced):
+    _, (mate, *_) = traced
+    best = mate["tree"]["moves"][0]
+    assert mate["move"] == best["move"] == "c1"
+    assert (best["q"], best["value"]) == (1.0, None)
+    assert "moves" not in best
+    shown = list(tree_lines(mate))
+    assert shown[0].startswith("a1 a2 b1 b2: plays c1, expects +")
+    assert [line for line in shown if line.endswith("* c1")] == [shown[3]]
+    assert "+1.000    over  * c1" in shown[3]
+
+
+def walk(node, depth=0):
+    yield node, depth
+    for move in node.get("moves", []):
+        yield from walk(move, depth + 1)
+
+
+def test_the_numbers_of_a_tree_add_up(game, traced):
+    for described in traced[1]:
+        nodes = list(walk(described["tree"]))
+        assert described["tree"]["visits"] == 61
+        assert {depth for _, depth in nodes} == set(range(DEPTH + 1))
+        for node, depth in nodes:
+            assert ("moves" in node) == (depth < DEPTH and node["value"] is not None)
+            if "moves" not in node:
+                continue
+            visits = [move["visits"] for move in node["moves"]]
+            assert visits == sorted(visits, reverse=True)
+            assert sum(visits) == node["visits"] - 1
+            assert min(visits, default=1) > 0
+            priors = [move["prior"] for move in node["moves"]]
+            assert sum(priors) + node["untried"]["prior"] == pytest.approx(1, abs=1e-4)
+            for move in node["moves"]:
+                if "moves" in move:  # the mean of the network's value and of what was found below, for the other side
+                    below = sum(reply["visits"] * reply["q"] for reply in move["moves"])
+                    assert move["q"] == pytest.approx(-(move["value"] + below) / move["visits"], abs=1e-4)
+        root = described["tree"]
+        assert len(root["moves"]) + root["untried"]["moves"] == sum(described["legal"])
+
+
+def test_values_in_a_tree_are_the_networks(game, traced):
+    _, states = read_positions(game, ["a1 b2", "a1"])
+    values = network_answers(game, NETWORK)(PARAMS, states, KEY).value
+    root = traced[1][2]["tree"]
+    (reply,) = [move for move in root["moves"] if move["move"] == "b2"]
+    assert (reply["value"], root["value"]) == (pytest.approx(values[0], abs=1e-5), pytest.approx(values[1], abs=1e-5))
+
+
+def test_the_first_position_that_cannot_be_traced_is_named(game):
+    texts, states = read_positions(game, ["a1", "a2", "a3"])
+    states.legal[2] = False
+    traced = tree_traced(SearchConfig(simulations=4), game, network_evaluate(game, NETWORK), PARAMS)
+    with pytest.raises(BadPosition, match="row 2: there is no legal move"):
+        list(trace(game, traced, texts, states, 1, batch=2))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_reference(tmp_path_factory.mktemp("analysis") / "ttt", "tic_tac_toe")
+
+
+def analyze(capsys, tmp_path, *words):
+    (tmp_path / "positions").write_text("a1 a2 b1 b2\nb2\n")
+    code = cli.main(["analyze", *map(str, words), "--positions", str(tmp_path / "positions")])
+    said = capsys.readouterr()
+    return code, said.out, said.err
+
+
+def test_analyze_shows_trees_as_text_and_as_json(capsys, tmp_path, folder):
+    code, text, _ = analyze(capsys, tmp_path, folder, "--simulations", 30, "--tree", 2)
+    assert code == 0
+    assert text.count("visits  prior") == 2
+    assert text.startswith("a1 a2 b1 b2: plays c1, expects +")
+    code, out, _ = analyze(capsys, tmp_path, folder, "--simulations", 30, "--tree", 2, "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [row["position"] for row in found] == ["a1 a2 b1 b2", "b2"]
+    assert text.splitlines() == [line for row in found for line in tree_lines(row)]
+    _, plain, _ = analyze(capsys, tmp_path, folder, "--simulations", 30)
+    for row, line in zip(found, plain.splitlines(), strict=True):
+        del row["tree"]
+        assert list(row) == list(json.loads(line))
+        assert row["visits"] == json.loads(line)["visits"]
+
+
+@pytest.mark.parametrize(
+    ("player", "depth", "message"),
+    [
+        ("FOLDER", 0, "--tree shows 1 move or more, not 0"),
+        ("FOLDER", -3, "--tree shows 1 move or more, not -3"),
+        ("FOLDER:backend=mctx", 2, "trees of backend mctx are not kept"),
+        ("policy:FOLDER", 2, "does not search, so there is no tree to show"),
+        ("random", 2, "random does not search"),
+    ],
+)
+def test_trees_that_cannot_be_shown(capsys, tmp_path, folder, player, depth, message):
+    words = player.replace("FOLDER", str(folder)), "--tree", depth, "--game", "tic_tac_toe"
+    code, out, err = analyze(capsys, tmp_path, *words)
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1

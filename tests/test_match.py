@@ -9,7 +9,8 @@ import pytest
 from reference_folder import write_reference
 
 import games
-from azero.answers import Answer
+from azero import match
+from azero.answers import Answer, Playing
 from azero.match import elo, match_result, pair_interval, play_match, random_openings, wilson
 from azero.players import Player, make_player
 from games.core import Game, Notation, State, no_symmetries
@@ -96,6 +97,57 @@ def test_a_player_that_moves_twice_is_asked_twice():
     assert (result.wins, result.draws, result.losses) == (6, 0, 0)
     assert asked[1] == asked[0] == [[ply] * 3 for ply in range(4)]
     assert play_match(game, always(0), always(0), games=6, opening_plies=0).draws == 6
+
+
+def test_a_player_is_told_of_every_move_in_every_game():
+    """What it remembers of a game is what was played there, by either side, whichever games it is asked about."""
+    game = games.make("tic_tac_toe")
+
+    def answer(memory, states, key, asked):
+        for row in asked[asked < len(memory)].tolist():
+            board = np.asarray(states.board)[row]
+            assert len(memory[row]) == np.bitwise_count(board).sum()
+            assert all((board >> action & 1).any() for action in memory[row])
+        return chance.answers(jax.tree.map(lambda leaf: leaf[np.minimum(asked, 9)], states), key), memory
+
+    def moved(memory, actions):
+        return [[*moves, action] for moves, action in zip(memory, actions.tolist(), strict=True)]
+
+    chance, _ = make_player("random", game.name)
+    watching = chance._replace(playing=Playing(lambda states: [[] for _ in states.terminal], answer, moved))
+    play_match(game, watching, chance, games=10, opening_plies=0)
+    play_match(game, chance, watching, games=10, opening_plies=0)
+
+
+@pytest.fixture(scope="module")
+def searching(tmp_path_factory):
+    folder = write_reference(tmp_path_factory.mktemp("match") / "c4", "connect_four_4x4")
+    return make_player(f"{folder}:simulations=12,considered=4")
+
+
+def test_matches_of_players_that_search_on_are_fair_and_repeat(searching):
+    player, game = searching
+    itself = play_match(game, player, player, games=12, opening_plies=4, seed=2)
+    assert itself.score == 0.5
+    assert itself == play_match(game, player, player, games=12, opening_plies=4, seed=2)
+
+
+def test_a_match_in_parts_is_the_same_match(searching, monkeypatch):
+    player, game = searching
+    oracle, _ = make_player("oracle", game.name)
+    told = []
+    whole = play_match(game, player, oracle, games=12, opening_plies=4, progress=lambda *told_: told.append(told_))
+    assert told[0] == (0, 12)
+    assert told[-1][0] <= 12
+    pair = jax.tree.map(lambda leaf: leaf[None].repeat(2, 0), game.init(jax.random.key(0)))
+    memory = sum(leaf.nbytes for leaf in jax.tree.leaves(player.playing.begin(pair)))
+    monkeypatch.setattr(match, "MEMORY", 3 * memory + 1)
+    told_parts = []
+    parts = play_match(game, player, oracle, games=12, opening_plies=4, progress=lambda *t: told_parts.append(t))
+    assert parts == whole
+    assert (6, 12) in told_parts
+    assert sorted(told_parts) == told_parts
+    assert len(told_parts) > len(told)
 
 
 @pytest.mark.parametrize(

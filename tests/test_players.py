@@ -1,6 +1,7 @@
 """Players: the text that names them, and what they answer."""
 
 import dataclasses
+import functools
 import itertools
 import re
 
@@ -13,16 +14,18 @@ from reference_folder import write_reference
 import games
 from azero import players as module
 from azero.answers import (
+    BadPosition,
     human_answers,
     in_batches,
     network_answers,
     playout_judge,
     random_answers,
     rollout_answers,
+    search_answers,
 )
-from azero.config import NetworkConfig
-from azero.match import random_openings
-from azero.network import make_network
+from azero.config import NetworkConfig, SearchConfig
+from azero.match import actions_in_batches, random_openings
+from azero.network import Network, make_network
 from azero.players import ROLLOUT, make_player, make_players, parse_player
 from games.core import ILLEGAL
 from games.notation import play_text
@@ -68,6 +71,7 @@ def test_text_is_taken_apart(folder):
         ("FOLDER:simulations=3,simulations=4", "simulations is given twice"),
         ("policy:FOLDER:simulations=3", "unknown option 'simulations'; it has none"),
         ("random:simulations=3", "unknown option 'simulations'"),
+        ("policy:FOLDER:reuse=true", "unknown option 'reuse'; it has none"),
         ("gtp:gnugo --mode gtp", "players by GTP are not there yet"),
     ],
 )
@@ -83,6 +87,11 @@ def test_text_that_does_not_parse(folder, text, message):
         ("FOLDER:simulations=0", None, "search.simulations must be above 0, not 0"),
         ("FOLDER:simulations=many", None, "simulations must be of type int, not 'many'"),
         ("FOLDER:algorithm=pukt", None, "must be one of gumbel, puct"),
+        ("FOLDER:considered=0", None, "search.considered must be above 0, not 0"),
+        ("FOLDER:backend=mtcx", None, "search.backend must be one of azero, mctx, not 'mtcx'"),
+        ("FOLDER:reuse=perhaps", None, "reuse must be of type bool, not 'perhaps'"),
+        ("FOLDER:backend=mctx,reuse=true", None, "trees of backend mctx are not kept"),
+        ("rollout:simulations=-1", "tic_tac_toe", "search.simulations must be above 0, not -1"),
         ("FOLDER@8", None, "holds iteration 7, not 8"),
         ("FOLDER", "tic_tac_toe", "plays connect_four, not tic_tac_toe"),
         ("EMPTY", None, "no checkpoint to play with"),
@@ -259,3 +268,90 @@ def test_human_is_asked_until_the_move_is_legal():
 def test_search_settings_come_from_the_run_and_the_text(small):
     player, game = make_player(f"{small}:algorithm=puct,simulations=12,c_init=2.5")
     assert player.answers(batch_of(game, "b2", "a1 a2"), KEY).visits.sum(-1).tolist() == [12, 12]
+
+
+@pytest.mark.parametrize("options", ["", ",reuse=false", ",backend=mctx"])
+def test_a_player_searches_on_in_a_game_unless_it_is_told_not_to(small, options):
+    player, game = make_player(f"{small}:algorithm=puct,simulations=80{options}")
+    states = batch_of(game, "")
+    step = jax.jit(jax.vmap(game.step, in_axes=(0, 0, None)))
+    memory = player.playing.begin(states)
+    for ply in range(5):
+        action = player.answers(states, KEY).action
+        if ply % 2 and memory is not None:  # the reply that was looked at most
+            reply = memory.tree.node.edges.visits[memory.at[0]].argmax()
+            action = memory.tree.action[memory.at[0]][reply[None]]
+        if ply % 2 == 0:
+            if not options and ply:
+                known = memory.tree.node.edges.visits[memory.at[0]].sum()
+                assert known > 0
+            answer, memory = player.playing.answer(memory, states, KEY, np.zeros(1, np.int32))
+            if options or not ply:
+                assert answer.action[0] == action[0]
+                assert answer.visits.sum() <= 80
+            else:
+                assert answer.visits.sum() > known
+        memory = player.playing.moved(memory, action)
+        states = step(states, action, KEY)
+    assert (memory is None) == bool(options)
+
+
+@pytest.mark.parametrize("options", ["simulations=40", "simulations=40,reuse=false"])
+def test_a_player_leaves_a_sure_move_in_a_game_only(small, options):
+    player, game = make_player(f"{small}:{options}")
+    states = batch_of(game, "a1 a2 a3 b2 b1 b3 c2 c1")  # one square is left
+    answer, _ = player.playing.answer(player.playing.begin(states), states, KEY, np.zeros(1, np.int32))
+    assert answer.action[0] == game.notation.action(play_text(game, "a1 a2 a3 b2 b1 b3 c2 c1"), "c3")
+    assert answer.visits.sum() < 40
+    assert player.answers(states, KEY).visits.sum() == 40
+
+
+def test_moves_of_some_games_at_a_time(small):
+    player, game = make_player(f"{small}:simulations=4,considered=2")
+    states = random_openings(game, 7, 3, KEY)
+    begin = player.playing.begin(states)
+    games_ = np.array([6, 0, 3, 1, 5])
+    actions, memory = actions_in_batches(player.playing, 2)(begin, states, KEY, games_)
+    assert actions.tolist() == player.answers(states, KEY).action[games_].tolist()
+    assert np.flatnonzero(memory.at == 0).tolist() == [0, 1, 3, 5, 6]
+
+
+def broken(game):
+    """A network that answers NaN once six squares are taken."""
+    sound = make_network(NetworkConfig(width=8, blocks=0), game)
+
+    def apply(params, views):
+        logits, value = sound.apply(params, views)
+        return logits, jnp.where(views[..., :2].sum(axis=(1, 2, 3)) >= 6, jnp.nan, value)
+
+    return Network(sound.init, apply), sound.init(KEY)
+
+
+@pytest.mark.parametrize("algorithm", ["gumbel", "puct", None])
+def test_the_first_position_without_an_answer_is_named(algorithm):
+    game = games.make("tic_tac_toe")
+    network, params = broken(game)
+    config = SearchConfig(algorithm=algorithm or "gumbel", simulations=3, considered=2)
+    ways = search_answers(config, game, network) if algorithm else network_answers(game, network)
+    answers = functools.partial(ways, params)
+    late = "a1 a2 a3 b2 b1 b3 c2"
+    states = batch_of(game, "a1", "a2", late, "b2", late)
+    with pytest.raises(BadPosition, match=r"^row 2: the network answers NaN$"):
+        answers(states, KEY)
+    with pytest.raises(BadPosition, match=r"^row 4: the network answers NaN$"):
+        in_batches(answers, 5)(states, KEY, np.array([1, 0, 4, 2]))
+    if algorithm:  # NaN at leaves alone
+        with pytest.raises(BadPosition, match=r"^row 3: the network answers NaN$"):
+            answers(batch_of(game, "a1", "a2", "b2", "a1 b2 c3 b3 b1"), KEY)
+
+
+def test_the_first_position_without_a_move_is_named(small):
+    player, game = make_player(f"{small}")
+    states = random_openings(game, 5, 2, KEY)
+    stuck = states._replace(legal=states.legal.at[jnp.array([2, 4])].set(False))
+    with pytest.raises(BadPosition, match=r"^row 2: there is no legal move, but the game is not over$"):
+        player.answers(stuck, KEY)
+    with pytest.raises(BadPosition, match=r"^row 4: there is no legal move"):
+        in_batches(player.answers, 2)(stuck, KEY, np.array([0, 1, 3, 4, 2]))
+    with pytest.raises(BadPosition, match=r"^row 1: there is no legal move"):
+        player.playing.answer(player.playing.begin(stuck), stuck, KEY, np.array([3, 4]))

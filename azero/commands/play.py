@@ -68,11 +68,15 @@ class _Table:
     def __init__(self, game: "Game", opponent: "Player", arguments: Arguments):
         import jax
 
+        from azero.answers import forgetful
+
         self.game, self.opponent, self.arguments = game, opponent, arguments
         self.seat = 1 if arguments.second else 0
         self.key = jax.random.key(arguments.seed)
         self.step = jax.jit(game.step)
         self.states = [jax.jit(game.init)(self.key)]
+        self.playing = opponent.playing or forgetful(opponent.answers)
+        self.memory = self.playing.begin(self.batch())
 
     def play(self) -> None:
         """The game, from the first move to the last."""
@@ -126,12 +130,14 @@ class _Table:
 
         key = jax.random.fold_in(self.key, len(self.states))
         self.states.append(self.step(self.state, np.int32(action), key))
+        self.memory = self.playing.moved(self.memory, np.array([action], np.int32))
 
     def undo(self) -> None:
         """Goes back to the person's turn before this one."""
         for number in range(len(self.states) - 2, -1, -1):
             if self.opponent.person or int(self.states[number].to_play) == self.seat:
                 del self.states[number + 1 :]
+                self.memory = self.playing.begin(self.batch())
                 self.show()
                 return
         print("there is no move to take back")
@@ -148,9 +154,17 @@ class _Table:
     def answer(self) -> "Answer":
         """The opponent's answer to this position."""
         import jax
+        import numpy as np
 
-        states = jax.tree.map(lambda leaf: leaf[None], self.state)
-        return self.opponent.answers(states, jax.random.fold_in(self.key, len(self.states)))
+        key = jax.random.fold_in(self.key, len(self.states))
+        answer, self.memory = self.playing.answer(self.memory, self.batch(), key, np.zeros(1, np.int32))
+        return answer
+
+    def batch(self) -> "State":
+        """The position as a batch of one."""
+        import jax
+
+        return jax.tree.map(lambda leaf: leaf[None], self.state)
 
     def explain(self, answer: "Answer") -> None:
         """What the opponent thinks: its value, and its moves by weight."""

@@ -10,12 +10,23 @@ from azero.network import Network, Params
 from azero.search.amplified import Amplified, Evaluate
 from azero.search.gumbel import make_gumbel
 from azero.search.puct import make_puct
+from azero.search.reuse import Kept, Planner, make_kept_search
 from azero.search.tree import plant, priors
 from games.core import Game, State
 
 Search = Callable[[Params, State, jax.Array], Amplified]
 
-__all__ = ["Amplified", "Evaluate", "Search", "make_search", "make_tree_search", "network_evaluate"]
+__all__ = [
+    "Amplified",
+    "Evaluate",
+    "Kept",
+    "Planner",
+    "Search",
+    "make_kept_search",
+    "make_search",
+    "make_tree_search",
+    "network_evaluate",
+]
 
 
 def make_search(config: SearchConfig, game: Game, network: Network, explore: bool, stop_early: bool = False) -> Search:
@@ -38,7 +49,8 @@ def network_evaluate(game: Game, network: Network) -> Evaluate:
 
     def evaluate(params: Params, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         del key
-        return network.apply(params, observe(states))
+        logits, value = network.apply(params, observe(states))
+        return logits, value + 0.0 * logits.sum(axis=-1)  # where a logit is not a number the value is none either
 
     return evaluate
 

@@ -27,7 +27,7 @@ LOWEST = jnp.finfo(jnp.float32).min
 
 
 class Root(NamedTuple):
-    """The moves that sequential halving considers, by Gumbel noise plus logit, and what it has counted so far."""
+    """The moves that sequential halving considers, and what it has counted so far."""
 
     action: jax.Array  # int32 [B, K]
     noisy: jax.Array  # float32 [B, K], Gumbel noise plus logit; the lowest number where there is no move
@@ -96,19 +96,22 @@ def make_gumbel(
       explore: sample the moves to consider; otherwise they are those of the largest prior.
       stop_early: leave a position as soon as no further simulation can change its move; returns must be in [-1, 1].
     """
-    considered = min(config.considered, game.num_actions)
-    width = min(considered, config.simulations)
+    width = min(config.considered, game.num_actions, config.simulations)
     lanes = min(config.lanes, width)
     table, left = (jnp.asarray(rows) for rows in halving(width, config.simulations))
     simulate = make_simulate(game, evaluate, make_choose(config, game.num_actions))
 
     def sample(tree: Tree, key: jax.Array) -> tuple[Root, jax.Array]:
-        """The moves to consider, the top of Gumbel noise plus logit; and the logits [B, A]."""
+        """The moves to consider, the top of Gumbel noise plus logit plus what is known; and the logits [B, A]."""
         moves = root_moves(tree)
         batch, actions = moves.prior.shape
         logits = jnp.where(moves.legal, jnp.log(moves.prior), LOWEST)
         noise = jax.random.gumbel(key, (batch, actions)) if explore else 0.0
-        noisy, action = jax.lax.top_k(jnp.where(moves.legal, logits + noise, LOWEST), width)
+        noisy = jnp.where(moves.legal, logits + noise, LOWEST)
+        known = moves.node._replace(edges=Edges(moves.prior, moves.visits, moves.q))
+        sigma, sigma_untried = completed(config, known, actions)
+        gain = jnp.where(moves.visits > 0, sigma - sigma_untried[:, None], 0)  # 0 in a new tree
+        _, action = jax.lax.top_k(noisy + gain, width)
 
         def top(leaf: jax.Array) -> jax.Array:
             return _padded(leaf[jnp.arange(batch)[:, None], action])
@@ -117,7 +120,7 @@ def make_gumbel(
         none = jnp.zeros(edges.visits.shape)
         root = Root(
             action=_padded(action),
-            noisy=_padded(noisy),
+            noisy=top(noisy),
             node=moves.node._replace(edges=edges),
             considered=jnp.minimum(width, moves.legal.sum(axis=-1)),
             simulations=jnp.zeros(batch, jnp.int32),
@@ -150,8 +153,7 @@ def make_gumbel(
         more = (config.simulations - root.simulations)[:, None]
         low, high = (visits * q - more) / (visits + more + TINY), (visits * q + more) / (visits + more + TINY)
         in_play = (root.rounds >= due(root)[:, None]) & _there(root)
-        slot = jnp.arange(q.shape[1])
-        first = slot == in_play.argmax(axis=-1)[:, None]  # moves are in the order of noise plus logit
+        first = jnp.where(in_play, root.noisy, -jnp.inf).argmax(axis=-1)[:, None] == jnp.arange(q.shape[1])
         lead = jnp.where(first, low, -jnp.inf).max(axis=-1)
         return out | (lead > jnp.where(in_play & ~first, high, -jnp.inf).max(axis=-1))
 

@@ -20,6 +20,7 @@ COMMANDS = {
     "analyze": "a line of JSON for each position of a file",
     "play": "play against a player in the terminal",
     "games": "the games that there are",
+    "bench": "how fast: search, self-play and learning, and the floor of the machine",
 }
 HELP_FLAGS = ("-h", "--help", "help")
 

@@ -1,0 +1,1 @@
+"""How fast: search and self-play beside their peers, strength against time, and the floor that the machine sets."""

@@ -75,6 +75,7 @@ def make_choose(config: SearchConfig, actions: int) -> Callable[[Node], jax.Arra
         prior, visits, _ = node.edges
         tried = visits > 0
         sigma, sigma_untried = completed(config, node, actions)
+        sigma_untried = jnp.where(node.best_prior < 0, -jnp.inf, sigma_untried)
         top = jnp.maximum(jnp.where(tried, sigma, -jnp.inf).max(axis=-1), sigma_untried)
         weight = jnp.where(tried, prior * jnp.exp(sigma - top[..., None]), 0)
         weight_untried = jnp.exp(sigma_untried - top)

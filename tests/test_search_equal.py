@@ -24,7 +24,6 @@ QUICKLY = {"xla_backend_optimization_level": 0}
 GUMBEL = SearchConfig(simulations=32)
 PUCT = SearchConfig(simulations=32, algorithm="puct")
 TREES = {  # actions, settings, noise, and the lanes to compare with mctx
-    "20 moves": (20, SearchConfig(simulations=48), True, (16,)),
     "not rescaled, 4 considered": (20, SearchConfig(simulations=16, considered=4, rescale_values=False), True, (3,)),
     "fewer simulations than considered": (20, SearchConfig(simulations=10), True, (16,)),
     "1 simulation": (20, SearchConfig(simulations=1), True, (1,)),
@@ -63,10 +62,19 @@ def linear(game: Game) -> Evaluate:
     return evaluate
 
 
+def assert_same(found: Amplified, expected: Amplified, clear: np.ndarray) -> None:
+    """Visits are equal, actions too in the clear rows, bool [B], and the rest but for rounding."""
+    np.testing.assert_array_equal(found.visits, expected.visits)
+    np.testing.assert_allclose(found.policy, expected.policy, atol=1e-5)
+    np.testing.assert_allclose(found.q, expected.q, atol=1e-5)
+    np.testing.assert_allclose(found.value, expected.value, atol=1e-5)
+    np.testing.assert_array_equal(found.action[clear], expected.action[clear])
+
+
 def compare(
     config: SearchConfig, explore: bool, lanes: tuple[int, ...], game: Game, evaluate: Evaluate, states: State
 ) -> None:
-    """Visits and actions are the same, the rest but for rounding."""
+    """Searches with mctx and with these numbers of lanes, and compares."""
     configs = [dataclasses.replace(config, backend="mctx"), *(dataclasses.replace(config, lanes=n) for n in lanes)]
     with ThreadPoolExecutor() as pool:  # compiling takes longest
         expected, *others = pool.map(lambda one: searched(one, game, evaluate, explore, states), configs)
@@ -75,11 +83,7 @@ def compare(
         clear = (expected.visits == expected.visits.max(axis=-1, keepdims=True)).sum(axis=-1) == 1
         assert clear.mean() > 0.5
     for found in others:
-        np.testing.assert_array_equal(found.visits, expected.visits)
-        np.testing.assert_allclose(found.policy, expected.policy, atol=1e-5)
-        np.testing.assert_allclose(found.q, expected.q, atol=1e-5)
-        np.testing.assert_allclose(found.value, expected.value, atol=1e-5)
-        np.testing.assert_array_equal(found.action[clear], expected.action[clear])
+        assert_same(found, expected, clear)
 
 
 @functools.cache
@@ -125,17 +129,25 @@ def test_lanes_promise_fifteen_batches_instead_of_sixty_four() -> None:
     assert steps(16, 64, 1) == [(1, 64)]
 
 
-def test_lanes_search_in_the_promised_number_of_batches() -> None:
+def test_sixteen_lanes_search_as_mctx_does_and_in_fifteen_batches() -> None:
     game, judge, states = forest(20)
-    wide = jax.tree.map(lambda leaf: leaf[states.legal.sum(axis=-1) >= 16][:1], states)
-    calls = []
+    config = SearchConfig(simulations=64, lanes=16)
+    sizes = []
 
     def evaluate(params: object, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        jax.debug.callback(lambda size: calls.append(int(size)), states.terminal.shape[0])
+        jax.debug.callback(lambda size: sizes.append(int(size)), states.terminal.shape[0])
         return judge(params, states, key)
 
-    found = searched(SearchConfig(simulations=64, lanes=16), game, evaluate, True, wide)
-    jax.block_until_ready(found)
+    search = jax.jit(make_tree_search(config, game, evaluate, False))
+    search = search.lower(None, states, KEY).compile(compiler_options=QUICKLY)
+    assert_same(
+        search(None, states, KEY),
+        searched(dataclasses.replace(config, backend="mctx"), game, judge, False, states),
+        np.ones(len(states.terminal), bool),
+    )
     jax.effects_barrier()
-    assert int(found.visits.sum()) == 64
-    assert sorted(calls, reverse=True) == [16, *[8] * 2, *[4] * 4, *[2] * 8, 1]
+    sizes.clear()
+    wide = int(np.flatnonzero(states.legal.sum(axis=-1) >= 16)[0])
+    jax.block_until_ready(search(None, jax.tree.map(lambda leaf: jnp.repeat(leaf[wide][None], 256, 0), states), KEY))
+    jax.effects_barrier()
+    assert sorted(size // 256 for size in sizes) == [1, *[2] * 8, *[4] * 4, *[8] * 2, 16]  # and the roots

@@ -38,7 +38,7 @@ def make_search(config: SearchConfig, game: Game, network: Network, explore: boo
       network: prior and value of the leaves.
       explore: self-play's noise (Gumbel noise, or Dirichlet noise and sampled moves); without it the same
         states give the same moves.
-      stop_early: leave a position as soon as no further simulation can change its move.
+      stop_early: leave a position as soon as no further simulation can change its move; backend mctx never does.
     """
     return make_tree_search(config, game, network_evaluate(game, network), explore, stop_early)
 

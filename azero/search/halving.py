@@ -29,15 +29,14 @@ def halving(considered: int, simulations: int) -> tuple[np.ndarray, np.ndarray]:
 
 def steps(considered: int, simulations: int, lanes: int) -> list[tuple[int, int]]:
     """(lanes, how often) of the batches that a root with `considered` moves needs."""
-    visits, left = halving(considered, simulations)
-    sizes = [min(lanes, int(size)) for number, size in zip(visits[-1], left[-1], strict=True)]
+    left = halving(considered, simulations)[1][-1]
     plan: list[tuple[int, int]] = []
     simulation = 0
     while simulation < simulations:
-        size = sizes[simulation]
-        simulation += size
+        moves = int(left[simulation])  # of a round, which go to different moves
+        size, times = min(lanes, moves), -(-moves // lanes)
+        simulation += moves
         if plan and plan[-1][0] == size:
-            plan[-1] = (size, plan[-1][1] + 1)
-        else:
-            plan.append((size, 1))
+            times += plan.pop()[1]
+        plan.append((size, times))
     return plan

@@ -5,6 +5,11 @@ import os
 import warnings
 
 
+def cores() -> int:
+    """The processor cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def start_jax(devices: int = 1) -> None:
     """Turns on the compile cache in the user's cache folder, and splits a CPU into `devices` devices.
 

@@ -4,7 +4,6 @@ import dataclasses
 import difflib
 import json
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -17,7 +16,7 @@ from azero.commands import bench_tables
 from azero.commands.arguments import parse
 from azero.config import Config, NetworkConfig, SearchConfig
 from azero.presets import PRESETS, preset
-from azero.startup import start_jax
+from azero.startup import cores, start_jax
 
 Json = tyro.conf.FlagCreatePairsOff[bool]
 Presets = Annotated[tyro.conf.Positional[tuple[str, ...]], tyro.conf.arg(metavar="PRESET...")]
@@ -281,8 +280,7 @@ def _not_empty(arguments: Any, *names: str) -> None:
 
 def _start(devices: int) -> None:
     """Starts JAX with the devices asked for, on a CPU one for each core unless told otherwise."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    start_jax(devices or cores)
+    start_jax(devices or cores())
     import jax
 
     jax.config.update("jax_enable_compilation_cache", False)  # the time to compile is part of what is measured

@@ -4,7 +4,6 @@ import dataclasses
 import importlib.util
 import json
 import math
-import os
 import signal
 import sys
 import time
@@ -18,7 +17,7 @@ import games
 from azero.commands.arguments import parse
 from azero.config import Config, check, from_dict, to_dict
 from azero.presets import preset
-from azero.startup import start_jax
+from azero.startup import cores, start_jax
 
 
 @dataclasses.dataclass(frozen=True)
@@ -121,7 +120,7 @@ def _merged(base: dict, fields: dict) -> dict:
 
 
 def _train(config: Config, arguments: Train, started: float) -> int:
-    start_jax(devices=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    start_jax(devices=cores())
     from azero import checkpoint
     from azero.report import Progress
     from azero.run import Budget, TrainingError, refuse_other, run, saved_config

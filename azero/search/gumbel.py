@@ -20,7 +20,19 @@ from azero.network import Params
 from azero.search.amplified import Amplified, Evaluate
 from azero.search.halving import halving, steps
 from azero.search.simulate import make_simulate
-from azero.search.tree import NONE, TINY, Algorithm, Edges, Node, Tree, edge_value, edges_for, one_more, root_moves
+from azero.search.tree import (
+    NONE,
+    TINY,
+    Algorithm,
+    Edges,
+    Node,
+    Tree,
+    edge_value,
+    edges_for,
+    one_more,
+    pick,
+    root_moves,
+)
 from games.core import Game
 
 LOWEST = jnp.finfo(jnp.float32).min
@@ -81,9 +93,7 @@ def make_choose(config: SearchConfig, actions: int) -> Callable[[Node], jax.Arra
         weight_untried = jnp.exp(sigma_untried - top)
         total = weight.sum(axis=-1) + node.rest * weight_untried
         share = visits / (1.0 + visits.sum(axis=-1, dtype=jnp.int32, keepdims=True))
-        lag = jnp.where(tried, weight / total[..., None] - share, -jnp.inf)
-        lag_untried = jnp.where(node.best_prior < 0, -jnp.inf, node.best_prior * weight_untried / total)
-        return jnp.where(lag_untried > lag.max(axis=-1), node.tried, lag.argmax(axis=-1)).astype(jnp.int32)
+        return pick(node, weight / total[..., None] - share, node.best_prior * weight_untried / total)
 
     return choose
 
@@ -105,19 +115,19 @@ def make_gumbel(
     def sample(tree: Tree, key: jax.Array) -> tuple[Root, jax.Array]:
         """The moves to consider, the top of Gumbel noise plus logit plus what is known; and the logits [B, A]."""
         moves = root_moves(tree)
-        batch, actions = moves.prior.shape
-        logits = jnp.where(moves.legal, jnp.log(moves.prior), LOWEST)
+        edges = moves.node.edges
+        batch, actions = edges.prior.shape
+        logits = jnp.where(moves.legal, jnp.log(edges.prior), LOWEST)
         noise = jax.random.gumbel(key, (batch, actions)) if explore else 0.0
         noisy = jnp.where(moves.legal, logits + noise, LOWEST)
-        known = moves.node._replace(edges=Edges(moves.prior, moves.visits, moves.q))
-        sigma, sigma_untried = completed(config, known, actions)
-        gain = jnp.where(moves.visits > 0, sigma - sigma_untried[:, None], 0)  # 0 in a new tree
+        sigma, sigma_untried = completed(config, moves.node, actions)
+        gain = jnp.where(edges.visits > 0, sigma - sigma_untried[:, None], 0)  # 0 in a new tree
         _, action = jax.lax.top_k(noisy + gain, width)
 
         def top(leaf: jax.Array) -> jax.Array:
             return _padded(leaf[jnp.arange(batch)[:, None], action])
 
-        edges = Edges(top(moves.prior), top(moves.visits), top(moves.q))
+        edges = Edges(*map(top, edges))
         none = jnp.zeros(edges.visits.shape)
         root = Root(
             action=_padded(action),
@@ -230,8 +240,8 @@ def make_gumbel(
         return answer(tree, carry[1], logits), tree
 
     def answer(tree: Tree, root: Root, logits: jax.Array) -> Amplified:
-        node, legal, prior, visits, q, _ = root_moves(tree)
-        node = node._replace(edges=Edges(prior, visits, q))
+        node, legal, _ = root_moves(tree)
+        _, visits, q = node.edges
         sigma, sigma_untried = completed(config, node, game.num_actions)
         sigma = jnp.where(visits > 0, sigma, sigma_untried[:, None])
         policy = jax.nn.softmax(jnp.where(legal, logits + sigma, -jnp.inf))

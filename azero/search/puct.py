@@ -14,7 +14,7 @@ from azero.network import Params
 from azero.search.amplified import Amplified, Evaluate
 from azero.search.gumbel import mixed_value
 from azero.search.simulate import make_simulate
-from azero.search.tree import ILLEGAL, NONE, TINY, Algorithm, Edges, Node, Tree, root_moves
+from azero.search.tree import ILLEGAL, NONE, TINY, Algorithm, Node, Tree, pick, root_moves
 from games.core import Game
 
 C_BASE = 19652.0
@@ -28,10 +28,8 @@ def make_choose(config: SearchConfig) -> Callable[[Node], jax.Array]:
         passed = 1 + visits.sum(axis=-1, dtype=jnp.int32)
         bonus = jnp.sqrt(passed) * (config.c_init + jnp.log((passed + C_BASE + 1) / C_BASE))
         score = (q + 1) / 2 + bonus[..., None] * prior / (visits + 1)
-        score = jnp.where(visits > 0, score, -jnp.inf)
         first = (node.value + (visits * q).sum(axis=-1)) / passed if config.fpu == "parent" else -1.0
-        score_untried = jnp.where(node.best_prior < 0, -jnp.inf, (first + 1) / 2 + bonus * node.best_prior)
-        return jnp.where(score_untried > score.max(axis=-1), node.tried, score.argmax(axis=-1)).astype(jnp.int32)
+        return pick(node, score, (first + 1) / 2 + bonus * node.best_prior)
 
     return choose
 
@@ -81,10 +79,9 @@ def make_puct(
         carry = (jnp.zeros((), jnp.int32), jnp.ones(batch, bool), tree)
         *_, tree = jax.lax.while_loop(lambda carry: carry[1].any(), step, carry)
         moves = root_moves(tree)
-        visits = moves.visits
+        _, visits, q = moves.node.edges
         policy = visits / jnp.maximum(visits.sum(axis=-1, keepdims=True), 1)
-        mixed = mixed_value(moves.node._replace(edges=Edges(moves.prior, visits, moves.q)))
-        q = jnp.where(visits > 0, moves.q, jnp.where(moves.legal, mixed[:, None], 0))
+        q = jnp.where(visits > 0, q, jnp.where(moves.legal, mixed_value(moves.node)[:, None], 0))
         action = visits.argmax(axis=-1)
         if explore:
             action = jax.random.categorical(draw_key, jnp.log(jnp.maximum(policy, TINY)))

@@ -78,11 +78,8 @@ class Algorithm(NamedTuple):
 class RootMoves(NamedTuple):
     """What is known of every action at the roots."""
 
-    node: Node  # leaves [B, ...]
+    node: Node  # leaves [B, ...]; its edges [B, A] are the actions: prior 0 of illegal ones, q 0 of those not tried
     legal: jax.Array  # bool [B, A]
-    prior: jax.Array  # float32 [B, A], 0 of illegal moves, here and below
-    visits: jax.Array  # int32 [B, A]
-    q: jax.Array  # float32 [B, A], 0 where a move was not tried
     child: jax.Array  # int32 [B, A], the entry below, or NONE
 
 
@@ -99,18 +96,32 @@ def root_moves(tree: Tree) -> RootMoves:
         return start.at[jnp.arange(batch)[:, None], action].set(leaf.astype(start.dtype), mode="drop")
 
     none = jnp.zeros(untried.shape)
-    return RootMoves(
-        node=node,
-        legal=untried != ILLEGAL,
+    edges = Edges(
         prior=spread(node.edges.prior, jnp.maximum(untried, 0)),
         visits=spread(node.edges.visits, none.astype(jnp.int32)),
         q=spread(node.edges.q, none),
+    )
+    return RootMoves(
+        node=node._replace(edges=edges),
+        legal=untried != ILLEGAL,
         child=spread(roots[:, None] + tree.child[roots], jnp.full(untried.shape, NONE, jnp.int32)),
     )
 
 
+def pick(node: Node, score: jax.Array, score_untried: jax.Array) -> jax.Array:
+    """The edge int32 [...] of the highest score, or `tried` where the best untried move's is higher still.
+
+    Args:
+      score: float32 [..., K], of the edges; those without visits are left out.
+      score_untried: float32 [...], of the best untried move, if there is one.
+    """
+    score = jnp.where(node.edges.visits > 0, score, -jnp.inf)
+    score_untried = jnp.where(node.best_prior < 0, -jnp.inf, score_untried)
+    return jnp.where(score_untried > score.max(axis=-1), node.tried, score.argmax(axis=-1)).astype(jnp.int32)
+
+
 def edges_for(count: int) -> int:
-    """Room for `count` edges: whole vectors of 8 numbers, which XLA:CPU works on three times as fast."""
+    """Room for `count` edges: whole vectors of 8 numbers, for XLA:CPU works on odd rows number by number."""
     return -(-count // 8) * 8
 
 

@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
 
+from azero.kinds import DistillConfig, RewardConfig, check_options
+
 
 @dataclasses.dataclass(frozen=True)
 class NetworkConfig:
@@ -96,16 +98,6 @@ class ReplayConfig:
 
 
 @dataclasses.dataclass(frozen=True)
-class DistillConfig:
-    """Distillation: what the policy learns from the search."""
-
-    kind: Literal["auto", "visits", "improved"] = "auto"
-    """The visit distribution (AlphaZero), Gumbel's improved policy, or whichever belongs to the search."""
-    value_weight: float = 1.0
-    """Weight of the squared error of the value against the cross-entropy of the policy."""
-
-
-@dataclasses.dataclass(frozen=True)
 class LearnConfig:
     """Gradient steps."""
 
@@ -153,18 +145,25 @@ class Config:
     """The one source of randomness."""
     devices: int = 0
     """Devices over which games are spread; 0 takes all there are."""
+    demonstrations: str = ""
+    """A file of game records that the network imitates before it plays: move text, .sgf for Go, .pgn for chess."""
+    overseer: str = ""
+    """A program whose games are imitated instead: rules, negamax:depth=2, random."""
+    overseer_games: int = 2000
+    """How many of its games."""
     network: NetworkConfig = NetworkConfig()
     search: SearchConfig = SearchConfig()
     selfplay: SelfPlayConfig = SelfPlayConfig()
     targets: TargetConfig = TargetConfig()
     replay: ReplayConfig = ReplayConfig()
     distill: DistillConfig = DistillConfig()
+    reward: RewardConfig = RewardConfig()
     learn: LearnConfig = LearnConfig()
     report: ReportConfig = ReportConfig()
 
     @property
     def distilled(self) -> str:
-        """Which target is distilled: "visits" or "improved"."""
+        """The way to distil, one of azero.kinds.KINDS."""
         if self.distill.kind != "auto":
             return self.distill.kind
         return "improved" if self.search.algorithm == "gumbel" else "visits"
@@ -174,15 +173,20 @@ POSITIVE = (
     "network.width", "search.simulations", "search.considered", "search.lanes", "selfplay.games", "selfplay.plies",
     "replay.capacity", "replay.minimum", "replay.actions", "learn.batch", "learn.learning_rate", "learn.reuse",
     "learn.clip", "report.keep_newest", "search.c_init", "replay.share", "selfplay.full_share",
-    "selfplay.cheap_simulations",
+    "selfplay.cheap_simulations", "distill.temperature", "distill.answers", "distill.teacher_half_life",
+    "reward.temperature", "reward.comparisons", "reward.line", "reward.ensemble", "reward.width",
+    "reward.learning_rate", "reward.steps", "reward.batch", "reward.capacity", "reward.held_out", "overseer_games",
 )  # fmt: skip
 NOT_NEGATIVE = (
     "seed", "devices", "network.blocks", "search.value_scale", "search.maxvisit_init", "search.dirichlet_alpha",
     "selfplay.opening_plies", "distill.value_weight", "learn.warmup", "learn.decay",
-    "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every",
+    "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every", "distill.entropy",
+    "distill.kl", "distill.kl_target", "distill.halfway", "distill.imitation_half_life", "distill.margin",
+    "distill.imitate_first", "distill.clip", "reward.every", "reward.pessimism", "reward.blocks",
 )  # fmt: skip
 SHARES = (
     "search.dirichlet_fraction", "targets.value_lambda", "replay.share", "learn.ema", "selfplay.full_share",
+    "distill.quantilize", "distill.imitation_weight", "reward.noise", "reward.held_out",
 )  # fmt: skip
 
 
@@ -223,6 +227,13 @@ def check(config: Config) -> None:
         )
     if config.learn.ema == 1:
         raise ValueError("learn.ema must be below 1, or the average never moves")
+    check_options(config.distilled, config.distill, config.reward)
+    if config.demonstrations and config.overseer:
+        raise ValueError("give demonstrations or overseer, not both: there is one start")
+    if config.overseer_games != Config.overseer_games and not config.overseer:
+        raise ValueError("overseer_games needs overseer")
+    if config.distilled == "outcome" and config.selfplay.full_share < 1:
+        raise ValueError("selfplay.full_share does not apply to distill.kind outcome, which never searches")
     if config.distilled == "improved" and config.search.algorithm == "puct":
         raise ValueError('distill.kind "improved" needs search.algorithm "gumbel"; PUCT has visits only')
 

@@ -23,6 +23,14 @@ class Position(NamedTuple):
     legal: jax.Array  # uint8 [..., ceil(A / 8)], legal moves as bits
 
 
+class Approval(NamedTuple):
+    """What M2 thinks of the moves of a position. Leading axes [...] are free."""
+
+    q: jax.Array  # stored float16 [..., K], of the sample's K moves; drawn float32 [M, A], for the mover
+    value: jax.Array  # float32 [...], of the position, for the player to move
+    action: jax.Array  # stored int16, drawn int32 [...], the move made; -1 where an opening drew it at random
+
+
 class Sample(NamedTuple):
     """A position and what to learn of it. Leading axes [...] are free."""
 
@@ -30,6 +38,7 @@ class Sample(NamedTuple):
     actions: jax.Array  # int16 [..., K], the K moves of largest weight in the policy target
     weights: jax.Array  # float16 [..., K], their weights; all 0 if there is no policy target
     value: jax.Array  # float32 [...], value target for the player to move
+    approval: Approval | None = None  # for the kinds that follow a reward
 
 
 class Batch(NamedTuple):
@@ -39,6 +48,7 @@ class Batch(NamedTuple):
     legal: jax.Array  # bool [M, A]
     policy: jax.Array  # float32 [M, A], sums to 1, or to 0 where there is no policy target
     value: jax.Array  # float32 [M], for the player to move
+    approval: Approval | None = None
 
 
 class Replay(NamedTuple):
@@ -94,12 +104,18 @@ def stored_policy(policy: jax.Array, entries: int) -> tuple[jax.Array, jax.Array
     return actions.astype(jnp.int16), weights.astype(jnp.float16)
 
 
-def empty(game: Game, config: ReplayConfig, devices: int) -> Replay:
-    """A store with room for `config.capacity` positions in all, to be split over devices along its first axis."""
+def empty(game: Game, config: ReplayConfig, devices: int, approval: bool = False) -> Replay:
+    """A store with room for `config.capacity` positions in all, to be split over devices along its first axis.
+
+    Args:
+      approval: whether samples hold an Approval.
+    """
     rows = -(-config.capacity // devices) * devices
     blank = pack(game, jnp.zeros(game.observation_shape, jnp.float32), jnp.zeros(game.num_actions, bool))
     policy = stored_policy(jnp.zeros(game.num_actions, jnp.float32), config.actions)
-    sample = Sample(blank, *policy, jnp.zeros((), jnp.float32))
+    nothing = jnp.zeros((), jnp.float32)
+    thought = Approval(policy[1], nothing, jnp.zeros((), jnp.int16)) if approval else None
+    sample = Sample(blank, *policy, nothing, thought)
     samples = jax.tree.map(lambda leaf: jnp.zeros((rows, *leaf.shape), leaf.dtype), sample)
     return Replay(samples, jnp.zeros(devices, jnp.int32), jnp.zeros(devices, jnp.int32))
 
@@ -148,4 +164,10 @@ def _batch_row(game: Game, sample: Sample, symmetry: jax.Array) -> Batch:
     cells = jnp.asarray(game.symmetries.cells)[symmetry]
     actions = jnp.asarray(game.symmetries.actions)[symmetry]
     observation = observation.reshape(height * width, channels)[cells].reshape(height, width, channels)
-    return Batch(observation, legal[actions], policy[actions], sample.value)
+    thought = sample.approval
+    if thought is not None:
+        # Moves that are not among the K stored ones count as the position itself.
+        q = jnp.where(legal, thought.value, 0.0).at[sample.actions].set(thought.q.astype(jnp.float32))
+        made = jnp.where(thought.action < 0, -1, jnp.argmax(actions == thought.action)).astype(jnp.int32)
+        thought = Approval(q[actions], thought.value, made)
+    return Batch(observation, legal[actions], policy[actions], sample.value, thought)

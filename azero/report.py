@@ -175,7 +175,9 @@ class Progress:
 
 
 def _target(config: Config) -> str:
-    return "visit distribution" if config.distilled == "visits" else "improved policy"
+    """What is distilled, in words."""
+    words = {"visits": "visit distribution", "improved": "improved policy"}
+    return words.get(config.distilled, config.distilled)
 
 
 def duration(seconds: float) -> str:

@@ -31,6 +31,7 @@ class Budget(NamedTuple):
 
     minutes: float | None  # of this call, from `started`
     iterations: int | None  # of the run in all
+    evaluations: float | None  # of the network, of the run in all
     started: float  # time.monotonic() at which the minutes began
 
 
@@ -41,6 +42,9 @@ class Outcome(NamedTuple):
     strength: dict[str, float]  # the last measurement
     interrupted: int  # number of the signal that ended it, 0 if none did
 
+
+First = Callable[[TrainState], TrainState]
+# a new run's state -> the state that it begins with
 
 Measure = Callable[[Params, bool], dict[str, float]]
 # (params, whether this is the end of the run) -> named figures; the first says how strong, higher is better
@@ -75,7 +79,13 @@ def refuse_other(folder: Path, saved: Config, config: Config) -> None:
 
 
 def run(
-    config: Config, trainer: Trainer, folder: Path, budget: Budget, measure: Measure, progress: Progress
+    config: Config,
+    trainer: Trainer,
+    folder: Path,
+    budget: Budget,
+    measure: Measure,
+    progress: Progress,
+    first: First = lambda state: state,
 ) -> Outcome:
     """Trains until the budget is spent or a signal comes; goes on where the run's newest good checkpoint stands.
 
@@ -83,7 +93,7 @@ def run(
       TrainingError: a loss is not finite or has exploded; the last good checkpoint stays.
       CheckpointError: no state can be read or written.
     """
-    state = _start(trainer, folder, progress)
+    state = _start(trainer, folder, progress, first)
     write_text(folder / "config.json", json.dumps(to_dict(config), indent=2) + "\n")
     moves = config.selfplay.games * config.selfplay.plies
     iteration = saved = int(state.iteration)
@@ -92,7 +102,7 @@ def run(
     longest = 0.0
     progress.begin(config, trainer, iteration, budget)
     with _signals() as signals, Writer(folder, iteration, config.report.wandb) as writer:
-        while not signals and not _spent(budget, iteration, longest):
+        while not signals and not _spent(budget, trainer, iteration, longest):
             began = time.monotonic()
             state, metrics = trainer.iterate(state)
             numbers = _finite(metrics, iteration + 1)
@@ -100,6 +110,8 @@ def run(
             now = time.monotonic()
             longest = max(longest, now - began) if longest else 1e-3  # the first iteration compiles
             numbers |= {"seconds": before + now - budget.started, "moves_per_second": moves / (now - began)}
+            numbers |= {"evaluations": iteration * trainer.evaluations}
+            numbers |= {f"asked_{kind}": iteration * count for kind, count in trainer.oversight.items()}
             measured = _due(config.report.strength_every, iteration)
             if measured:
                 strength = measure(state.average, False)
@@ -125,11 +137,11 @@ def _due(every: int, iteration: int) -> bool:
     return every > 0 and iteration % every == 0
 
 
-def _start(trainer: Trainer, folder: Path, progress: Progress) -> TrainState:
+def _start(trainer: Trainer, folder: Path, progress: Progress, first: First) -> TrainState:
     """The newest good state of the run, or a new one."""
     state = trainer.init()
     if not checkpoint.iterations(folder) and not _has_checkpoints(folder):
-        return state
+        return first(state)
     restored = checkpoint.restore(folder, state)
     for note in restored.notes:
         progress.say(f"passed over: {note}")
@@ -143,8 +155,10 @@ def _has_checkpoints(folder: Path) -> bool:
     return path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir())
 
 
-def _spent(budget: Budget, iteration: int, longest: float) -> bool:
+def _spent(budget: Budget, trainer: Trainer, iteration: int, longest: float) -> bool:
     """Whether another iteration, if it takes `longest` seconds, would overrun the budget."""
+    if budget.evaluations is not None and (iteration + 1) * trainer.evaluations > budget.evaluations:
+        return True
     if budget.iterations is not None and iteration >= budget.iterations:
         return True
     if budget.minutes is None:
@@ -158,7 +172,8 @@ def _finite(metrics: Metrics, iteration: int) -> dict[str, float]:
     Raises:
       TrainingError: one of the losses is no use any more.
     """
-    numbers = {name: float(value) for name, value in jax.device_get(metrics)._asdict().items()}
+    said = jax.device_get(metrics)._asdict()
+    numbers = {name: float(value) for name, value in (said.pop("extra") | said).items()}
     limits = {"policy_loss": EXPLODED, "value_loss": EXPLODED, "gradient_norm": math.inf, "parameter_norm": math.inf}
     for name, limit in limits.items():
         if not math.isfinite(numbers[name]) or numbers[name] > limit:

@@ -16,10 +16,12 @@ import jax
 import jax.numpy as jnp
 
 from azero.config import SelfPlayConfig
-from azero.network import Params
-from azero.replay import Position, pack, stored_policy
-from azero.search import Amplified, Search
+from azero.distill.core import Act, Amplifier, Learner, Teach
+from azero.replay import Approval, Position, pack, stored_policy
+from azero.search import Amplified
 from games.core import Game, State
+
+TEACH, ACT = 1, 2  # purposes of a ply's key beside the search, the step and the new games
 
 
 class Games(NamedTuple):
@@ -37,11 +39,12 @@ class Trajectory(NamedTuple):
     actions: jax.Array  # int16 [T, B, K], the moves of largest weight in the policy target
     weights: jax.Array  # float16 [T, B, K], their weights; all 0 where the search was cheap
     search_value: jax.Array  # float32 [T, B], for the player to move
-    chosen: jax.Array  # bool [T, B], the search chose the move; False where an opening drew it at random
+    chosen: jax.Array  # bool [T, B], the search chose the move; False where an opening or the student drew it
     reward: jax.Array  # float32 [T, B], of the move, for its mover
     discount: jax.Array  # float32 [T, B], of the state after the move: -1, +1 or 0
     outcome: jax.Array  # float32 [T, B], reward of the first player where a game ended, else 0
     ended: jax.Array  # bool [T, B]
+    approval: Approval | None = None  # leaves [T, B, ...], if the lesson has one
 
 
 def new_games(game: Game, config: SelfPlayConfig, count: int, key: jax.Array) -> Games:
@@ -57,44 +60,58 @@ def random_legal(legal: jax.Array, key: jax.Array) -> jax.Array:
 
 
 def make_selfplay(
-    config: SelfPlayConfig, game: Game, search: Search, distilled: str, entries: int, cheap: Search | None = None
-) -> Callable[[Params, Games, jax.Array], tuple[Games, Trajectory]]:
-    """Self-play: (params, games [B], key) -> (games [B], Trajectory [T, B]).
+    config: SelfPlayConfig,
+    game: Game,
+    amplify: Amplifier,
+    teach: Teach,
+    entries: int,
+    cheap: Amplifier | None = None,
+    act: Act | None = None,
+) -> Callable[[Learner, Games, jax.Array], tuple[Games, Trajectory]]:
+    """Self-play: (learner, games [B], key) -> (games [B], Trajectory [T, B]).
 
     Finished games restart in place; unfinished ones are handed back to go on.
 
     Args:
-      distilled: the policy target, "visits" (the visit distribution) or "improved" (the search's own policy).
+      amplify: M2, which makes the moves.
+      teach: what is kept of its answers.
       entries: how many moves of a policy target are kept.
-      cheap: the search of the moves beyond `config.full_share`; None searches all moves with `search`.
+      cheap: the search of the moves beyond `config.full_share`; None searches all moves with `amplify`.
+      act: who makes the moves, if not M2 alone.
     """
     observe = jax.vmap(game.observe)
     step = jax.vmap(game.step)
 
-    def amplify(params: Params, states: State, key: jax.Array) -> tuple[Amplified, jax.Array]:
-        """The answers of the search, and whether it was a full one, bool []."""
+    def answer(learner: Learner, states: State, key: jax.Array) -> tuple[Amplified, jax.Array]:
+        """The answers of M2, and whether they are from a full search, bool []."""
         if cheap is None:
-            return search(params, states, key), jnp.ones((), bool)
+            return amplify(learner, states, key), jnp.ones((), bool)
         coin_key, search_key = jax.random.split(key)
         full = jax.random.bernoulli(coin_key, config.full_share)
-        return jax.lax.cond(full, search, cheap, params, states, search_key), full
+        return jax.lax.cond(full, amplify, cheap, learner, states, search_key), full
 
-    def choose(params: Params, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
+    def choose(learner: Learner, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
         search_key, opening_key = jax.random.split(key)
-        amplified, full = amplify(params, games.state, search_key)
+        amplified, full = answer(learner, games.state, search_key)
         in_opening = games.ply < games.opening
-        action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), amplified.action)
-        return action, ~in_opening, full, amplified
+        own, by_teacher = amplified.action, jnp.ones_like(in_opening)
+        if act is not None:
+            own, by_teacher = act(learner, games.state, amplified, jax.random.fold_in(key, ACT))
+        action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), own)
+        return action, ~in_opening & by_teacher, full, amplified
 
-    def play_ply(params: Params, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
+    def play_ply(learner: Learner, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
         choice_key, step_key, new_key = jax.random.split(key, 3)
         count = games.ply.shape[0]
         before = games.state
-        action, chosen, full, amplified = choose(params, games, choice_key)
+        action, chosen, full, amplified = choose(learner, games, choice_key)
         after = step(before, action, jax.random.split(step_key, count))
-        counts = amplified.visits / amplified.visits.sum(-1, keepdims=True)
-        policy = counts if distilled == "visits" else amplified.policy
-        actions, weights = stored_policy(jnp.where(full, policy, 0.0), entries)
+        lesson = teach(learner, before, amplified, jax.random.fold_in(key, TEACH))
+        actions, weights = stored_policy(jnp.where(full, lesson.policy, 0.0), entries)
+        approval = None
+        if lesson.approval is not None:
+            q = jnp.take_along_axis(lesson.approval, actions.astype(jnp.int32), axis=-1).astype(jnp.float16)
+            approval = Approval(q, amplified.value, jnp.where(chosen, action, -1).astype(jnp.int16))
         played = Trajectory(
             position=jax.vmap(lambda view, legal: pack(game, view, legal))(observe(before), before.legal),
             actions=actions,
@@ -105,14 +122,15 @@ def make_selfplay(
             discount=after.discount,
             outcome=jnp.where(after.terminal, after.reward * (1 - 2 * before.to_play), 0.0),
             ended=after.terminal,
+            approval=approval,
         )
         going_on = Games(after, games.ply + 1, games.opening)
         fresh = new_games(game, config, count, new_key)
         return jax.tree.map(lambda new, old: _where(after.terminal, new, old), fresh, going_on), played
 
-    def play(params: Params, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
+    def play(learner: Learner, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
         keys = jax.random.split(key, config.plies)
-        return jax.lax.scan(lambda carry, ply_key: play_ply(params, carry, ply_key), games, keys)
+        return jax.lax.scan(lambda carry, ply_key: play_ply(learner, carry, ply_key), games, keys)
 
     return play
 

@@ -39,5 +39,5 @@ def value_targets(config: TargetConfig, trajectory: Trajectory, bootstrap: jax.A
 def samples(config: TargetConfig, trajectory: Trajectory, bootstrap: jax.Array) -> Sample:
     """All positions of a trajectory as samples [T * B]."""
     value = value_targets(config, trajectory, bootstrap)
-    shaped = Sample(trajectory.position, trajectory.actions, trajectory.weights, value)
+    shaped = Sample(trajectory.position, trajectory.actions, trajectory.weights, value, trajectory.approval)
     return jax.tree.map(lambda leaf: leaf.reshape((value.size, *leaf.shape[2:])), shaped)

@@ -15,16 +15,16 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from azero.config import Config, LearnConfig
-from azero.distill import Losses, distill_loss
+from azero.distill import Distiller, Learner, Losses, Models, make_distiller
 from azero.network import Network, Params, make_network, parameter_count
 from azero.replay import Replay, add, draw, empty, window
-from azero.search import make_search
 from azero.selfplay import Games, make_selfplay, new_games
 from azero.targets import samples
 from games.core import Game
 
-PURPOSES = ("init", "games", "play", "learn")
+PURPOSES = ("init", "games", "play", "learn", "models", "gather", "demonstrations")
 AXIS = "games"
+GRADIENT = 3.0  # evaluations that a position costs in a gradient step: forward, and backward twice as much
 
 
 class TrainState(NamedTuple):
@@ -36,14 +36,16 @@ class TrainState(NamedTuple):
     optimizer: Any
     games: Games  # leaves [B, ...]
     replay: Replay  # leaves [N, ...]
+    models: Models = None  # what the distiller learns beside the network
 
 
 class Metrics(NamedTuple):
     """Of one iteration, float32 []."""
 
-    policy_loss: jax.Array  # KL divergence of the network from the search's policy, nats
+    policy_loss: jax.Array  # the distiller's own; of cross-entropies KL(M2 || M1), nats
     value_loss: jax.Array
-    target_entropy: jax.Array  # nats
+    target_entropy: jax.Array  # of M2's policy, nats
+    policy_kl: jax.Array  # KL(M2 || M1), nats
     gradient_norm: jax.Array
     parameter_norm: jax.Array  # after the last step
     games: jax.Array  # that ended in this iteration
@@ -52,17 +54,24 @@ class Metrics(NamedTuple):
     draws: jax.Array  # share of ended games
     window: jax.Array  # positions that were drawn from
     full_share: jax.Array  # share of this iteration's moves that were searched fully
+    extra: dict[str, jax.Array]  # what the distiller says besides
 
 
 class Trainer(NamedTuple):
-    """init: () -> TrainState. iterate: TrainState -> (TrainState, Metrics); the state handed in is used up."""
+    """init: () -> TrainState. begin: params -> the same with other parameters.
+
+    iterate: TrainState -> (TrainState, Metrics); the state handed in is used up.
+    """
 
     init: Callable[[], TrainState]
+    begin: Callable[[Params], TrainState]
     iterate: Callable[[TrainState], tuple[TrainState, Metrics]]
     network: Network
     updates: int  # gradient steps in one iteration
     parameters: int  # numbers in the network
     devices: list[jax.Device]  # over which games and replay are split
+    evaluations: float  # of the network in one iteration; a gradient step counts GRADIENT for each of its positions
+    oversight: dict[str, float]  # what is asked of M2 in one iteration, by kind of answer
 
 
 def make_key(seed: int, purpose: str, *numbers: jax.Array | int) -> jax.Array:
@@ -119,10 +128,12 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     mesh = device_mesh(config)
     devices = mesh.size
     network = make_network(config.network, game)
-    search = make_search(config.search, game, network, explore=True)
+    distiller = make_distiller(config, game, network)
+    amplify = distiller.amplifier(config.search, True)
     cheap_config = dataclasses.replace(config.search, simulations=config.selfplay.cheap_simulations)
-    cheap = make_search(cheap_config, game, network, explore=False) if config.selfplay.full_share < 1 else None
-    play = make_selfplay(config.selfplay, game, search, config.distilled, config.replay.actions, cheap)
+    cheap = distiller.amplifier(cheap_config, False) if config.selfplay.full_share < 1 else None
+    entries = config.replay.actions
+    play = make_selfplay(config.selfplay, game, amplify, distiller.teach, entries, cheap, distiller.act)
     positions = config.selfplay.games * config.selfplay.plies
     updates = max(1, round(positions * config.learn.reuse / config.learn.batch))
     optimizer = make_optimizer(config.learn, updates)
@@ -133,19 +144,31 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     state_specs = TrainState._make(specs.get(name, same) for name in TrainState._fields)
 
     def init() -> TrainState:
-        params = network.init(make_key(config.seed, "init"))
+        return begin(network.init(make_key(config.seed, "init")))
+
+    def begin(params: Params) -> TrainState:
         return TrainState(
             iteration=jnp.zeros((), jnp.int32),
             params=params,
             average=jax.tree.map(jnp.copy, params),
             optimizer=optimizer.init(params),
             games=new_games(game, config.selfplay, config.selfplay.games, make_key(config.seed, "games")),
-            replay=empty(game, config.replay, devices),
+            replay=empty(game, config.replay, devices, approval=distiller.approves),
+            models=distiller.init(params, make_key(config.seed, "models")),
         )
 
-    def play_and_store(state: TrainState) -> tuple[TrainState, dict[str, jax.Array]]:
+    def learner(state: TrainState) -> Learner:
+        return Learner(state.params, state.models, state.iteration)
+
+    def drawn_from(replay: Replay) -> jax.Array:
+        """How many of the newest positions of a device are learned from, int32 []."""
+        if distiller.newest_only:
+            return jnp.int32(positions // devices)
+        return window(replay, config.replay, devices)
+
+    def play_and_store(state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         key = make_key(config.seed, "play", state.iteration, jax.lax.axis_index(AXIS))
-        games, trajectory = play(state.params, state.games, key)
+        games, trajectory = play(learner(state), state.games, key)
         _, bootstrap = network.apply(state.params, jax.vmap(game.observe)(games.state))
         replay = add(state.replay, samples(config.targets, trajectory, bootstrap))
         ended = jax.lax.psum(trajectory.ended.sum(), AXIS).astype(jnp.float32)
@@ -157,24 +180,32 @@ def make_trainer(config: Config, game: Game) -> Trainer:
             "first_wins": wins / jnp.maximum(ended, 1),
             "draws": draws / jnp.maximum(ended, 1),
             "full_share": jax.lax.pmean(trajectory.weights.any(-1).mean(), AXIS),
-            "window": window(replay, config.replay, devices).astype(jnp.float32) * devices,
+            "window": drawn_from(replay).astype(jnp.float32) * devices,
         }
         return state._replace(iteration=state.iteration + 1, games=games, replay=replay), played
 
+    def mean(tree: Any) -> Any:
+        return jax.lax.pmean(tree, AXIS)
+
     def learn(state: TrainState, update: jax.Array) -> tuple[TrainState, tuple[Losses, jax.Array]]:
         key = make_key(config.seed, "learn", state.iteration, update, jax.lax.axis_index(AXIS))
-        size = window(state.replay, config.replay, devices)
-        batch = draw(state.replay, game, size, config.learn.batch // devices, key)
-        gradient, losses = jax.grad(lambda params: distill_loss(config.distill, network, params, batch), has_aux=True)(
-            state.params
-        )
-        gradient, losses = jax.lax.pmean((gradient, losses), AXIS)
+        batch = draw(state.replay, game, drawn_from(state.replay), config.learn.batch // devices, key)
+        loss_key, update_key = jax.random.split(jax.random.fold_in(key, 1))
+
+        def loss(params: Params) -> tuple[jax.Array, Losses]:
+            return distiller.loss(learner(state)._replace(params=params), batch, loss_key)
+
+        gradient, losses = mean(jax.grad(loss, has_aux=True)(state.params))
         steps, opt_state = optimizer.update(gradient, state.optimizer, state.params)
         params = optax.apply_updates(state.params, steps)
         taken = steps_taken(opt_state)
         decay = jnp.minimum(config.learn.ema, (1.0 + taken) / (10.0 + taken))  # the average forgets its start
         average = jax.tree.map(lambda mean, leaf: mean + (1 - decay) * (leaf - mean), state.average, params)
         state = state._replace(params=params, average=average, optimizer=opt_state)
+        if distiller.update is not None:
+            models, more = distiller.update(learner(state), batch, losses, update_key, mean)
+            state = state._replace(models=models)
+            losses = losses._replace(extra=losses.extra | mean(more))
         return state, (losses, optax.tree.norm(gradient))
 
     def on_all_devices(function: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
@@ -186,6 +217,11 @@ def make_trainer(config: Config, game: Game) -> Trainer:
 
     def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
         state, played = play_step(state)
+        gathered: dict[str, jax.Array] = {}
+        if distiller.gather is not None:
+            key = make_key(config.seed, "gather", int(state.iteration))
+            models, gathered = distiller.gather(learner(state), jax.device_get(state.games.state), key)
+            state = state._replace(models=models)
         learned = []
         # A loop on the host: inside one on the device XLA's CPU backend runs convolutions backward 20 times slower.
         for update in range(updates):
@@ -193,14 +229,33 @@ def make_trainer(config: Config, game: Game) -> Trainer:
             learned.append(losses)
         losses, norms = jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(), *learned)
         norm = parameter_norm(state.params)
-        return state, Metrics(losses.policy, losses.value, losses.entropy, norms, norm, **played)
+        parts = losses.policy, losses.value, losses.entropy, losses.kl
+        return state, Metrics(*parts, norms, norm, **played, extra=losses.extra | gathered)
 
     parameter_norm = jax.jit(optax.tree.norm)
     parameters = parameter_count(jax.eval_shape(network.init, jax.random.key(0)))
     shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs)
     return Trainer(
-        jax.jit(init, out_shardings=shardings), iterate, network, updates, parameters, list(mesh.devices.flat)
+        init=jax.jit(init, out_shardings=shardings),
+        begin=jax.jit(begin, out_shardings=shardings),
+        iterate=iterate,
+        network=network,
+        updates=updates,
+        parameters=parameters,
+        devices=list(mesh.devices.flat),
+        evaluations=evaluations_of(config, distiller, updates),
+        oversight={kind: positions * asked for kind, asked in distiller.oversight.items()},
     )
+
+
+def evaluations_of(config: Config, distiller: Distiller, updates: int) -> float:
+    """Evaluations of the network in one iteration, by what each costs; see GRADIENT."""
+    full, share = 1 + config.search.simulations, config.selfplay.full_share
+    searched = share * full + (1 - share) * (1 + config.selfplay.cheap_simulations) if distiller.searches else 1
+    games, plies = config.selfplay.games, config.selfplay.plies
+    played = games * plies * (searched + distiller.cost.position) + games
+    learned = updates * config.learn.batch * (GRADIENT + distiller.cost.sample)
+    return played + learned + distiller.cost.iteration
 
 
 def steps_taken(opt_state: Any) -> jax.Array:

@@ -1,14 +1,13 @@
 """Self-play, and what of it is searched fully."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 import games
 from azero.config import DistillConfig, NetworkConfig, ReplayConfig, SearchConfig, SelfPlayConfig, TargetConfig
-from azero.distill import distill_loss
+from azero.distill import Learner, Lesson
+from azero.distill.cross_entropy import cross_entropy
 from azero.network import make_network
 from azero.replay import add, draw, empty
 from azero.search import Amplified, make_search
@@ -35,10 +34,15 @@ def sure(slot: int):
     return search
 
 
+def taught(learner, states, amplified, key):
+    """The policy of the search, as it is."""
+    return Lesson(amplified.policy)
+
+
 def played(search, cheap, share: float, plies: int):
     """The trajectory of some games of tic_tac_toe."""
     config = SelfPlayConfig(games=GAMES, plies=plies, opening_plies=2, full_share=share)
-    play = make_selfplay(config, GAME, search, "improved", 9, cheap)
+    play = make_selfplay(config, GAME, search, taught, 9, cheap)
 
     @jax.jit
     def run():
@@ -53,8 +57,8 @@ def gradient(trajectory):
     """Of the loss, on samples drawn from a store that holds this trajectory."""
     replay = add(empty(GAME, ReplayConfig(capacity=400), 1), samples(TargetConfig(), trajectory, jnp.zeros(GAMES)))
     batch = draw(replay, GAME, replay.added[0], 64, jax.random.key(3))
-    loss = functools.partial(distill_loss, DistillConfig(), NETWORK)
-    return jax.grad(lambda params: loss(params, batch)[0])(PARAMS)
+    loss = cross_entropy(DistillConfig(), NETWORK)
+    return jax.grad(lambda params: loss(Learner(params, None, 0), batch, None)[0])(PARAMS)
 
 
 def test_full_and_cheap_plies_run_their_own_simulations():
@@ -99,9 +103,7 @@ def test_without_a_cheap_search_every_move_is_full_and_nothing_branches():
     config = SelfPlayConfig(games=GAMES, plies=3)
     state = new_games(GAME, config, GAMES, jax.random.key(0))
     programs = [
-        str(
-            jax.make_jaxpr(make_selfplay(config, GAME, sure(0), "improved", 9, cheap))(PARAMS, state, jax.random.key(1))
-        )
+        str(jax.make_jaxpr(make_selfplay(config, GAME, sure(0), taught, 9, cheap))(PARAMS, state, jax.random.key(1)))
         for cheap in (None, sure(-1))
     ]
     assert ["cond[" in program for program in programs] == [False, True]

@@ -25,8 +25,8 @@ from azero.bench.measure import (
 )
 from azero.bench.pgx_example import has_example, make_example
 from azero.config import Config
+from azero.distill import Learner, make_distiller
 from azero.network import make_network
-from azero.search import make_search
 from azero.selfplay import make_selfplay, new_games
 from azero.train import AXIS
 
@@ -35,19 +35,21 @@ CARRIED = (PartitionSpec(AXIS), PartitionSpec(None, AXIS))  # games [B, ...], wh
 
 
 def own_side(config: Config, mesh: Mesh, backend: str) -> tuple[Program, Any, Any]:
-    """azero's self-play on a backend: (params, games, number) -> (games, Trajectory); params; the first games."""
+    """azero's self-play on a backend: (learner, games, number) -> (games, Trajectory); the learner; the first games."""
     game = games.make(config.game)
     network = make_network(config.network, game)
-    search = make_search(
-        dataclasses.replace(config.search, backend="mctx" if backend == "mctx" else "azero"),
-        game,
-        network,
-        explore=True,
-    )
-    play = make_selfplay(config.selfplay, game, search, config.distilled, config.replay.actions)
-    params = same(mesh, jax.jit(network.init)(jax.random.key(0)))
+    search = dataclasses.replace(config.search, backend="mctx" if backend == "mctx" else "azero")
+    distiller = make_distiller(dataclasses.replace(config, search=search), game, network)
+    amplify = distiller.amplifier(search, True)
+    play = make_selfplay(config.selfplay, game, amplify, distiller.teach, config.replay.actions, act=distiller.act)
+
+    def begin(key: jax.Array) -> Learner:
+        params = network.init(key)
+        return Learner(params, distiller.init(params, key), jnp.int32(0))
+
+    learner = same(mesh, jax.jit(begin)(jax.random.key(0)))
     first = split(mesh, jax.jit(lambda key: new_games(game, config.selfplay, config.selfplay.games, key))(_key()))
-    return compiled(over_games(play, mesh, CARRIED), params, first, same(mesh, jnp.int32(0))), params, first
+    return compiled(over_games(play, mesh, CARRIED), learner, first, same(mesh, jnp.int32(0))), learner, first
 
 
 def pgx_side(config: Config, mesh: Mesh) -> tuple[Program, Any, Any]:

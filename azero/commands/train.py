@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -18,6 +18,12 @@ from azero.commands.arguments import parse
 from azero.config import Config, check, from_dict, to_dict
 from azero.presets import preset
 from azero.startup import cores, start_jax
+
+if TYPE_CHECKING:  # they import JAX
+    from azero.report import Progress
+    from azero.run import First
+    from azero.train import Trainer, TrainState
+    from games.core import Game
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,9 +39,11 @@ class Train:
     run: str = ""
     """Run directory; runs/GAME if none is given."""
     minutes: float | None = None
-    """Stop after this many minutes of this call; without it and --iterations, the preset's."""
+    """Stop after this many minutes of this call; where none of the three budgets is given, the preset's."""
     iterations: int | None = None
     """Stop when the run has this many iterations in all."""
+    evaluations: float | None = None
+    """Stop before the run has made more evaluations of the network than this, gradient steps included by their cost."""
     preset: str = ""
     """Start from another game's preset; the game's own if none is given."""
     config: str = ""
@@ -57,16 +65,49 @@ def main(words: Sequence[str]) -> int:
     check(config)
     if config.report.wandb and importlib.util.find_spec("wandb") is None:
         raise ValueError("report.wandb needs the extra: pip install 'azero[wandb]'")
-    for name in ("minutes", "iterations"):
+    for name in ("minutes", "iterations", "evaluations"):
         if (value := getattr(arguments, name)) is not None and not 0 < value < math.inf:
             raise ValueError(f"--{name} must be above 0, not {value}")
-    if arguments.minutes is None and arguments.iterations is None:
+    if arguments.minutes is None and arguments.iterations is None and arguments.evaluations is None:
         arguments = dataclasses.replace(arguments, minutes=minutes)
     return _train(config, arguments, started)
 
 
 def _parse(words: Sequence[str], base: Config) -> Train:
     return parse(Train, words, "train", Train(game=tyro.MISSING, config_tree=base))
+
+
+def _first(config: Config, game: "Game", trainer: "Trainer", progress: "Progress") -> "First":
+    """What a new run begins with: A <- Distill(H), if there is an H, else the network as it is.
+
+    Raises:
+      ValueError: the demonstrations cannot be read, or there is no such overseer.
+    """
+    import jax
+
+    from azero.demonstrations import CloneConfig, imitate, read_games
+    from azero.overseers import make_overseer, overseer_games
+    from azero.train import make_key
+
+    if not config.demonstrations and not config.overseer:
+        return lambda state: state
+    key, learn_key = jax.random.split(make_key(config.seed, "demonstrations"))
+    if config.demonstrations:
+        shown = read_games(game, config.demonstrations)
+    else:
+        overseer = make_overseer(config.overseer, game)
+        shown = overseer_games(game, overseer, config.overseer_games, key, config.selfplay.opening_plies)
+
+    def imitated(state: "TrainState") -> "TrainState":
+        progress.say(f"imitating {len(shown.actions):,} moves of {config.demonstrations or config.overseer} ...")
+        params, report = imitate(trainer.network, jax.device_get(state.params), game, shown, CloneConfig(), learn_key)
+        progress.say(
+            f"{report.games:,} games ({report.skipped} left out): the move made is the network's first in "
+            f"{report.accuracy_before:.1%} of held-out positions before, {report.accuracy_after:.1%} after"
+        )
+        return trainer.begin(jax.device_get(params))
+
+    return imitated
 
 
 def _folder(arguments: Train) -> Path:
@@ -134,10 +175,11 @@ def _train(config: Config, arguments: Train, started: float) -> int:
     game = games.make(config.game)
     trainer = make_trainer(config, game)  # refuses what cannot be before anything is written
     progress = Progress()
-    budget = Budget(arguments.minutes, arguments.iterations, started)
+    first = _first(config, game, trainer, progress) if saved is None else lambda state: state
+    budget = Budget(arguments.minutes, arguments.iterations, arguments.evaluations, started)
     with checkpoint.lock(folder):
         try:
-            outcome = run(config, trainer, folder, budget, make_measure(config, game, trainer.network), progress)
+            outcome = run(config, trainer, folder, budget, make_measure(config, game, trainer.network), progress, first)
         except ValueError as error:  # the command was right, so it is not for its user to mend
             raise TrainingError(str(error)) from error
         finally:

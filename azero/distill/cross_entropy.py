@@ -1,29 +1,43 @@
 """`visits` and `improved`: cross-entropy to the policy that the search found (AlphaGo Zero, equation 1)."""
 
-from typing import NamedTuple
-
 import jax
 import jax.numpy as jnp
 
 from azero.config import DistillConfig
-from azero.network import Network, Params
+from azero.distill.core import Learner, Lesson, Loss, Losses, Teach, expectation, log_policy, losses_of, over_taught
+from azero.network import Network
 from azero.replay import Batch
+from azero.search import Amplified
+from games.core import State
 
 
-class Losses(NamedTuple):
-    """Means over a batch, float32 []; those of the policy over the positions with a policy target, 0 if none has."""
+def visit_distribution(amplified: Amplified, temperature: float) -> jax.Array:
+    """The shares of visits to the power 1 / temperature, float32 [B, A]."""
+    share = amplified.visits / amplified.visits.max(axis=-1, keepdims=True)
+    raised = jnp.where(share > 0, share ** (1 / temperature), 0.0)
+    return raised / raised.sum(axis=-1, keepdims=True)
 
-    policy: jax.Array  # KL divergence of the network's policy from the target, nats
-    value: jax.Array  # squared error
-    entropy: jax.Array  # of the target, nats
+
+def whole_policy(config: DistillConfig, visits: bool) -> Teach:
+    """M2 is asked for its whole distribution: over visits, or Gumbel's improved policy."""
+
+    def teach(learner: Learner, states: State, amplified: Amplified, key: jax.Array) -> Lesson:
+        del learner, states, key
+        return Lesson(visit_distribution(amplified, config.temperature) if visits else amplified.policy)
+
+    return teach
 
 
-def distill_loss(config: DistillConfig, network: Network, params: Params, batch: Batch) -> tuple[jax.Array, Losses]:
-    """The loss of one batch and its parts. Illegal moves get no probability and no gradient."""
-    logits, value = network.apply(params, batch.observation)
-    log_policy = jax.nn.log_softmax(jnp.where(batch.legal, logits, jnp.finfo(jnp.float32).min))
-    taught = jnp.maximum(batch.policy.any(-1).sum(), 1)
-    cross_entropy = -jnp.where(batch.policy > 0, batch.policy * log_policy, 0.0).sum() / taught
-    entropy = jax.scipy.special.entr(batch.policy).sum() / taught
-    value_error = jnp.square(value - batch.value).mean()
-    return cross_entropy + config.value_weight * value_error, Losses(cross_entropy - entropy, value_error, entropy)
+def cross_entropy(config: DistillConfig, network: Network) -> Loss:
+    """- sum_a policy(a) log pi(a), with the policy that was kept of M2's answers."""
+
+    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+        del key
+        logits, value = network.apply(learner.params, batch.observation)
+        logs = log_policy(logits, batch.legal)
+        crossed = over_taught(batch, -expectation(batch.policy, logs))
+        losses = losses_of(batch, logs, value, crossed)
+        losses = losses._replace(policy=losses.kl)
+        return crossed + config.value_weight * losses.value, losses
+
+    return loss

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -10,11 +11,22 @@ from games import tic_tac_toe
 from games.connect import SHAPES, Shape, Stones, bits_from_stones, state_from_stones, stones_from_bits
 from games.core import ILLEGAL, LabelledPositions, Oracle, State
 from games.oracles import connect_four
-from games.oracles.bitboards import Rules, connect_rules, plies_played, tic_tac_toe_rules
-from games.oracles.tables import POSITIONS, Table, cache_folder, cached_table, exact_moves
+from games.oracles.bitboards import Rules, connect_rules, moves_from, plies_played, tic_tac_toe_rules
+from games.oracles.tables import CHUNK, POSITIONS, Table, cache_folder, cached_table, exact_moves
 
 DECISIVE_SAMPLE = 5_000  # positions of a solved connect board that strength is measured on
 SAMPLE_SEED = 4
+
+
+class SolvedBoard(NamedTuple):
+    """All positions of a solved game in which the game goes on, in order of plies, and what their moves lead to."""
+
+    states: State  # leaves [N, ...], NumPy
+    q: np.ndarray  # int8 [N, A], exact value of each move for the mover, ILLEGAL where there is none
+    distance: np.ndarray  # int16 [N, A], plies to the end under best play, the move included; -1 where illegal
+    child: np.ndarray  # int32 [N, A], row of the position after the move; -1 if the game is over then, or illegal
+    won: np.ndarray  # bool [N, A], the move wins
+    first_row: np.ndarray  # int64 [P + 1], rows of ply p: first_row[p] up to first_row[p + 1]
 
 
 def tic_tac_toe_oracle() -> Oracle:
@@ -47,6 +59,33 @@ def table_positions(name: str) -> LabelledPositions:
       name: "tic_tac_toe", "connect_four_4x4" or "connect_four_5x4".
     """
     return _labelled(name, _table(name).keys)
+
+
+def solved_board(name: str) -> SolvedBoard:
+    """All positions of a solved game, with the way from each to the next.
+
+    Args:
+      name: "tic_tac_toe", "connect_four_4x4" or "connect_four_5x4".
+
+    Raises:
+      ValueError: there is no table of this game.
+    """
+    rules, table = _rules(name), _table(name)
+    ply = plies_played(rules, table.keys)
+    keys = table.keys[np.argsort(ply, kind="stable")]  # within a ply they stay ascending
+    first_row = np.concatenate([[0], np.cumsum(np.bincount(ply))])
+    q, distance = exact_moves(rules, table, keys)
+    child = np.full(q.shape, -1, np.int32)
+    won = np.zeros(q.shape, bool)
+    for number, start in enumerate(first_row[:-1]):
+        end = first_row[number + 1]
+        after = keys[end : first_row[min(number + 2, len(first_row) - 1)]]
+        for low in range(start, end, CHUNK):
+            part = slice(low, min(low + CHUNK, end))
+            moves = moves_from(rules, keys[part])
+            won[part] = moves.won
+            child[part][moves.goes_on] = end + np.searchsorted(after, moves.after[moves.goes_on])
+    return SolvedBoard(_states(name, *rules.stones(keys)), q, distance, child, won, first_row)
 
 
 @functools.cache

@@ -1,0 +1,92 @@
+"""`adversarial`: a discriminator tells M2's answers from the student's, who is reinforced for being taken for M2.
+
+Ho, Ermon: Generative Adversarial Imitation Learning, 2016. D(s, a) = sigmoid(f(s, a)), with f a second network of the
+student's own size; the reward is - log(1 - D). The student imitates M2 for the first iterations, or the discriminator
+has too easy a time.
+"""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from azero.config import DistillConfig
+from azero.distill.core import (
+    Learner,
+    Loss,
+    Losses,
+    Mean,
+    Models,
+    Update,
+    expectation,
+    log_policy,
+    losses_of,
+    over_taught,
+)
+from azero.distill.reinforce import base_policy, improvement, penalty, safeguard_models, safeguard_update
+from azero.network import Network, Params
+from azero.replay import Batch
+
+LEARNING_RATE = 1e-3
+
+
+def _optimizer() -> optax.GradientTransformation:
+    return optax.adam(LEARNING_RATE)
+
+
+def discriminator_models(config: DistillConfig, network: Network) -> Any:
+    """init: (params, key) -> the discriminator, its optimizer, and what the safeguards carry along."""
+
+    def init(params: Params, key: jax.Array) -> dict[str, Any]:
+        first = network.init(key)
+        models: dict[str, Any] = {"discriminator": first, "optimizer": _optimizer().init(first)}
+        return models | safeguard_models(config)(params, key)
+
+    return init
+
+
+def adversarial(config: DistillConfig, network: Network) -> Loss:
+    """Follows the discriminator, after `config.imitate_first` iterations of cross-entropy."""
+
+    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+        logits, value = network.apply(learner.params, batch.observation)
+        logs = log_policy(logits, batch.legal)
+        told, _ = network.apply(learner.models["discriminator"], batch.observation)
+        reward = jnp.where(batch.legal, jax.nn.softplus(told), 0.0)
+        base = base_policy(config, network, learner.models, batch)
+        weight = penalty(config, learner.models)
+        reinforced, extra = improvement(config, logs, value, reward, base, batch, weight, key)
+        imitated = over_taught(batch, -expectation(batch.policy, logs))
+        policy = jnp.where(learner.iteration <= config.imitate_first, imitated, reinforced)
+        losses = losses_of(batch, logs, value, policy, extra)
+        return policy + config.value_weight * losses.value, losses
+
+    return loss
+
+
+def discriminate(config: DistillConfig, network: Network) -> Update:
+    """A gradient step of the discriminator: the expectation over M2's policy and the student's, of what it mistakes."""
+    safeguard = safeguard_update(config)
+
+    def update(learner: Learner, batch: Batch, losses: Losses, key: jax.Array, mean: Mean) -> tuple[Models, dict]:
+        logits, _ = network.apply(learner.params, batch.observation)
+        student = jnp.exp(log_policy(logits, batch.legal))
+
+        def mistaken(params: Params) -> tuple[jax.Array, jax.Array]:
+            told, _ = network.apply(params, batch.observation)
+            missed = expectation(batch.policy, jax.nn.softplus(-told)) + expectation(student, jax.nn.softplus(told))
+            right = expectation(batch.policy, told > 0) + expectation(student, told <= 0)
+            return over_taught(batch, missed), over_taught(batch, right) / 2
+
+        models = learner.models
+        gradient, told_apart = mean(jax.grad(mistaken, has_aux=True)(models["discriminator"]))
+        steps, optimizer = _optimizer().update(gradient, models["optimizer"])
+        models = models | {"discriminator": optax.apply_updates(models["discriminator"], steps), "optimizer": optimizer}
+        metrics = {"discriminator_accuracy": told_apart}
+        if safeguard is not None:
+            models, more = safeguard(learner._replace(models=models), batch, losses, key, mean)
+            metrics |= more
+        return models, metrics
+
+    return update

@@ -1,0 +1,64 @@
+"""`mixed`: lambda * imitation + (1 - lambda) * reinforcement; and the form of DQfD, with its large margin.
+
+Hester et al.: Deep Q-learning from Demonstrations, 2018, equation 1. There the network's outputs are values of moves:
+here VALUE_LOGITS logits stand for one unit of value, learned from M2's approval, and M2's answer is held `margin`
+above the others.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from azero.config import DistillConfig
+from azero.distill.core import Learner, Loss, Losses, expectation, log_policy, losses_of, over_taught
+from azero.distill.reinforce import base_policy, improvement, penalty
+from azero.network import Network
+from azero.replay import Batch
+
+VALUE_LOGITS = 10.0
+
+
+def imitation_share(config: DistillConfig, iteration: jax.Array) -> jax.Array | float:
+    """lambda in this iteration."""
+    if not config.imitation_half_life:
+        return config.imitation_weight
+    return config.imitation_weight * 0.5 ** (iteration / config.imitation_half_life)
+
+
+def mixed(config: DistillConfig, network: Network) -> Loss:
+    """Cross-entropy to M2's policy beside REINFORCE on its approval."""
+
+    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+        assert batch.approval is not None
+        logits, value = network.apply(learner.params, batch.observation)
+        logs = log_policy(logits, batch.legal)
+        share = imitation_share(config, learner.iteration)
+        base = base_policy(config, network, learner.models, batch)
+        weight = penalty(config, learner.models)
+        reinforced, extra = improvement(config, logs, value, batch.approval.q, base, batch, weight, key)
+        imitated = over_taught(batch, -expectation(batch.policy, logs))
+        policy = share * imitated + (1 - share) * reinforced
+        losses = losses_of(batch, logs, value, policy, extra)
+        return policy + config.value_weight * losses.value, losses
+
+    return loss
+
+
+def margin(config: DistillConfig, network: Network) -> Loss:
+    """Squared error of the values of moves, and the large margin of M2's answer."""
+
+    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+        del key
+        assert batch.approval is not None
+        logits, value = network.apply(learner.params, batch.observation)
+        q = logits / VALUE_LOGITS
+        share = imitation_share(config, learner.iteration)
+        error = jnp.where(batch.legal, jnp.square(q - batch.approval.q), 0.0).sum(axis=-1) / batch.legal.sum(axis=-1)
+        answer = batch.policy.argmax(axis=-1)[:, None]
+        others = jnp.arange(q.shape[-1]) != answer
+        best = jnp.where(batch.legal, q + config.margin * others, -jnp.inf).max(axis=-1)
+        missing = best - jnp.take_along_axis(q, answer, axis=-1)[:, 0]
+        policy = over_taught(batch, share * missing + (1 - share) * error)
+        losses = losses_of(batch, log_policy(logits, batch.legal), value, policy)
+        return policy + config.value_weight * losses.value, losses
+
+    return loss

@@ -19,6 +19,7 @@ COMMANDS = {
     "eval": "a match between two players, or one player against exact values",
     "analyze": "a line of JSON for each position of a file",
     "play": "play against a player in the terminal",
+    "compare": "ways to learn from the amplified model, under one budget",
     "games": "the games that there are",
     "bench": "how fast: search, self-play and learning, and the floor of the machine",
 }

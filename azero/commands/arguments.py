@@ -1,6 +1,7 @@
 """Words of the command line -> a frozen dataclass, by tyro; what is wrong with them in one line."""
 
 import contextlib
+import difflib
 import io
 import re
 from collections.abc import Sequence
@@ -48,5 +49,8 @@ def one_line(box: str) -> str:
     text = " ".join(message) or "the arguments cannot be read"
     text = re.sub(r"Unrecognized options: ([^,]*).*", r"unknown option \1", text)
     text = text.replace("Error parsing", "cannot read")
+    if choice := re.search(r"[Ii]nvalid choice '(.*?)' .*?\((.*?)\)", text):
+        near = difflib.get_close_matches(choice[1], re.findall(r"'(.*?)'", choice[2]), n=1)
+        return f"{text.rstrip('.')}; did you mean {near[0]}?" if near else text
     meant = re.search(r"Perhaps you meant:?\s+(-\S+)", " ".join(lines))
     return f"{text}; did you mean {meant[1]}?" if meant else text

@@ -71,7 +71,7 @@ def _folder(arguments: Compare) -> Path:
 
 def _plan(arguments: Compare) -> "Plan":
     """What is to be done; raises ValueError where it makes no sense."""
-    from azero.commands.train import _read_config
+    from azero.commands.train import read_config
     from azero.compare.plan import Plan
     from azero.compare.variants import read_variants
 
@@ -85,7 +85,7 @@ def _plan(arguments: Compare) -> "Plan":
             raise ValueError(f"--{name} must be above 0, not {value}")
     base = preset("", arguments.game).config
     if arguments.config:
-        base = _read_config(arguments.config, base)
+        base = read_config(arguments.config, base)
     base = dataclasses.replace(base, game=arguments.game)
     check(dataclasses.replace(base, seed=base.seed + arguments.seeds - 1))
     return Plan(base, read_variants(arguments.variants, base), arguments.seeds, **given)

@@ -128,7 +128,7 @@ def _defaults(words: Sequence[str]) -> tuple[Config, float]:
     known = asked.game in games.names() or ":" in asked.game
     chosen = preset(asked.preset, asked.game if known else "tic_tac_toe")
     if asked.config:
-        return _read_config(asked.config, chosen.config), chosen.minutes
+        return read_config(asked.config, chosen.config), chosen.minutes
     saved = _read_saved(_folder(asked)) if not asked.preset else None
     return saved or chosen.config, chosen.minutes
 
@@ -141,7 +141,7 @@ def _read_saved(folder: Path) -> Config | None:
         return None
 
 
-def _read_config(file: str, base: Config) -> Config:
+def read_config(file: str, base: Config) -> Config:
     """`base` with the fields of a JSON file over it."""
     try:
         fields = json.loads(Path(file).read_text())

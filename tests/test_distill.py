@@ -290,17 +290,22 @@ def test_no_cost_is_more_than_one_qth_of_the_bases():
         assert (divergence <= np.log(1 / share) + 1e-4).all()
         gained = (found * reward).sum(1)
         for other in rng.dirichlet(np.ones(7), 20):  # nothing under the cap earns more
-            capped = np.asarray(under(jnp.asarray(np.where(legal, other, 0) + 1e-9), jnp.asarray(base / share)))
+            capped = np.asarray(under(jnp.log(jnp.where(legal, other, 0) + 1e-9), jnp.asarray(base / share)))
             assert (capped <= base / share + 1e-4).all()
             assert ((capped * reward).sum(1) <= gained + 1e-3).all()
 
 
 def test_what_lies_nearest_under_a_cap():
     """By hand: 0.6 is cut to 0.3, and what is over goes to the others in proportion."""
-    found = under(jnp.array([[0.6, 0.3, 0.1]]), jnp.array([[0.3, 1.0, 0.4]]))
+    found = under(jnp.log(jnp.array([[0.6, 0.3, 0.1]])), jnp.array([[0.3, 1.0, 0.4]]))
     np.testing.assert_allclose(found, [[0.3, 0.525, 0.175]], atol=1e-6)
-    same = under(jnp.array([[0.6, 0.3, 0.1]]), jnp.ones((1, 3)))
+    same = under(jnp.log(jnp.array([[0.6, 0.3, 0.1]])), jnp.ones((1, 3)))
     np.testing.assert_allclose(same, [[0.6, 0.3, 0.1]], atol=1e-6)
+    steep = under(jnp.array([[0.0, -200.0, -203.0]]), jnp.array([[0.5, 1.0, 1.0]]))
+    share = 0.5 / (1 + np.exp(-3.0))
+    np.testing.assert_allclose(steep, [[0.5, share, 0.5 - share]], atol=1e-5)
+    closed = under(jnp.array([[0.0, -200.0, -3.0]]), jnp.array([[0.5, 0.5, 0.0]]))
+    np.testing.assert_allclose(closed, [[0.5, 0.5, 0.0]], atol=1e-6)
 
 
 def test_the_weight_of_the_penalty_follows_its_target():

@@ -118,7 +118,7 @@ def improvement(
     """
     policy = jnp.exp(logs)
     still = jax.lax.stop_gradient(policy)
-    target = safe_target(config, still, reward, base)
+    target = safe_target(config, jax.lax.stop_gradient(logs), reward, base)
     value = jax.lax.stop_gradient(value)
     search_value = batch.value if batch.approval is None else batch.approval.value
     if target is None:

@@ -39,43 +39,47 @@ def quantilizer(base: jax.Array, reward: jax.Array, share: float) -> jax.Array:
     return taken / jnp.maximum(taken.sum(axis=-1, keepdims=True), jnp.finfo(jnp.float32).tiny)
 
 
-def halfway_policy(policy: jax.Array, reward: jax.Array, tau: float) -> jax.Array:
-    """policy * exp(reward / tau) normalised, float32 [M, A]."""
-    return jax.nn.softmax(jnp.log(policy) + jnp.where(policy > 0, reward, 0.0) / tau)
+def halfway_policy(logs: jax.Array, reward: jax.Array, tau: float) -> jax.Array:
+    """The logarithm of pi * exp(reward / tau) normalised, float32 [M, A], from that of pi."""
+    return jax.nn.log_softmax(logs + reward / tau)
 
 
-def under(target: jax.Array, cap: jax.Array) -> jax.Array:
-    """The distribution nearest to target, in KL(result || target), that is at most cap [M, A] everywhere.
+def under(logs: jax.Array, cap: jax.Array) -> jax.Array:
+    """The distribution nearest to a target, in KL(result || target), that is at most cap [M, A] everywhere.
 
     It is min(c * target, cap) with the c that makes it sum to 1. The cap sums to 1 or more.
+
+    Args:
+      logs: of the target [M, A]; however unlikely its moves are, their shares of what the cap leaves count.
     """
 
-    def one(target: jax.Array, cap: jax.Array) -> jax.Array:
-        reach = jnp.where(target > 0, cap / jnp.where(target > 0, target, 1.0), jnp.inf)  # c at which a move is full
+    def one(logs: jax.Array, cap: jax.Array) -> jax.Array:
+        reach = jnp.where(
+            cap > 0, jnp.log(jnp.where(cap > 0, cap, 1.0)) - logs, -jnp.inf
+        )  # log c at which a move is full
         order = jnp.argsort(reach)
-        full = jnp.concatenate([jnp.zeros(1), jnp.cumsum(cap[order])])
-        rest = jnp.concatenate([jnp.cumsum(target[order][::-1])[::-1], jnp.zeros(1)])
-        scale = (1 - full) / jnp.where(rest > 0, rest, 1.0)
-        limit = jnp.concatenate([reach[order], jnp.full(1, jnp.inf)])
-        fits = (scale <= limit) & (scale >= 0) & (rest > 0)
-        chosen = scale[jnp.argmax(fits)]
-        return jnp.where(fits.any(), jnp.minimum(chosen * target, cap), cap / jnp.maximum(cap.sum(), 1e-30))
+        full = jnp.concatenate([jnp.zeros(1), jnp.cumsum(cap[order])])[:-1]
+        rest = jax.lax.cumlogsumexp(logs[order], reverse=True)
+        scale = jnp.log(jnp.maximum(1 - full, jnp.finfo(jnp.float32).tiny)) - rest
+        fits = scale <= reach[order] + 1e-6
+        chosen = jnp.where(fits.any(), scale[jnp.argmax(fits)], jnp.inf)
+        return jnp.where(cap > 0, jnp.exp(jnp.minimum(chosen, reach) + logs), 0.0)
 
-    found = jax.vmap(one)(target, cap)
+    found = jax.vmap(one)(logs, cap)
     return found / found.sum(axis=-1, keepdims=True)
 
 
-def safe_target(config: DistillConfig, policy: jax.Array, reward: jax.Array, base: jax.Array) -> jax.Array | None:
+def safe_target(config: DistillConfig, logs: jax.Array, reward: jax.Array, base: jax.Array) -> jax.Array | None:
     """The policy that is distilled under `quantilize` and `halfway`, float32 [M, A]; None where both are off.
 
     Args:
-      policy: the student's.
+      logs: log pi float32 [M, A] of the student.
       reward: float32 [M, A], for the mover.
       base: the imitation policy.
     """
     if config.halfway:
-        target = halfway_policy(policy, reward, config.halfway)
-        return under(target, base / config.quantilize) if config.quantilize else target
+        target = halfway_policy(logs, reward, config.halfway)
+        return under(target, base / config.quantilize) if config.quantilize else jnp.exp(target)
     return quantilizer(base, reward, config.quantilize) if config.quantilize else None
 
 

@@ -76,7 +76,7 @@ def policy_loss(logs: jax.Array, table: jax.Array, lesson: str, tau: float) -> j
     if lesson in ("plain", "sharp"):
         return -expectation(table, logs).mean()
     if lesson == "halfway":
-        target = jax.lax.stop_gradient(halfway_policy(jnp.exp(logs), table, tau))
+        target = jnp.exp(jax.lax.stop_gradient(halfway_policy(logs, table, tau)))
         return -expectation(target, logs).mean()
     return -expectation(jnp.exp(logs), table).mean()
 

@@ -11,12 +11,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from azero.distill.safeguards import halfway_policy
+from azero.distill.safeguards import halfway_policy, under
 from azero.exact import Policy
 from azero.studies.proxies import Combine
 
 NARROWINGS = 24  # halvings of the interval in which the strength that a budget allows is sought
-TINY = 1e-280  # the least share of its chance in base that a move keeps before a cap is met
 FLOOR = -700.0  # of log chances, so that a policy's zeros can be met halfway
 
 
@@ -84,29 +83,15 @@ def tilted(base: Policy, reward: np.ndarray, beta: float) -> Policy:
     return policy
 
 
-_raised = jax.jit(halfway_policy)
+_raised = jax.jit(lambda base, reward, tau: jnp.exp(halfway_policy(jnp.log(base), reward, tau)))
+_capped = jax.jit(under)
 
 
 def capped(base: Policy, policy: Policy, share: float) -> Policy:
-    """The policy nearest to this one, in KL(result || policy), that is at most base / share everywhere; float64 [N, A].
-
-    It is min(c * policy, base / share) with the c that makes it sum to 1, as in `azero.distill.safeguards.under`, but
-    in float64: a policy that is nearly sure of a move gives way to the q-quantilizer, not to zeros.
-    """
-    cap = base / share
-    policy = np.maximum(policy, base * TINY)
-    ratio = np.where(base > 0, policy / np.where(base > 0, base, 1.0), 0.0)
-    order = np.argsort(-ratio, axis=1, kind="stable")  # in which moves reach their cap
-    cap, falling = np.take_along_axis(cap, order, axis=1), np.take_along_axis(policy, order, axis=1)
-    full = np.cumsum(cap, axis=1) - cap  # of the moves before each
-    rest = np.cumsum(falling[:, ::-1], axis=1)[:, ::-1]
-    scale = np.maximum(1 - full, 0.0) / np.where(rest > 0, rest, 1.0)
-    fits = (scale * falling <= cap) & (full < 1)  # this move and those after it stay below their caps
-    first = np.where(fits.any(axis=1), fits.argmax(axis=1), 0)
-    chosen = scale[np.arange(len(scale)), first]
-    found = np.minimum(chosen[:, None] * policy, base / share)
-    limited: Policy = found / found.sum(axis=1, keepdims=True)
-    return limited
+    """The policy nearest to this one, in KL(result || policy), that is at most base / share everywhere; [N, A]."""
+    with np.errstate(divide="ignore"):
+        logs = np.where(base > 0, np.maximum(np.log(policy.astype(np.float64)), FLOOR), -np.inf)
+    return np.asarray(_capped(jnp.asarray(logs, jnp.float32), jnp.asarray(base / share, jnp.float32)))
 
 
 def met_halfway(base: Policy, policy: Policy, tau: float) -> Policy:
@@ -133,7 +118,7 @@ def _followed(base: Policy, policy: Policy) -> jax.Array:
 @jax.jit
 def _within_budget(base: jax.Array, reward: jax.Array, budget: float) -> jax.Array:
     def at(strength: jax.Array) -> jax.Array:
-        return halfway_policy(base, reward * strength[:, None], 1.0)
+        return jnp.exp(halfway_policy(jnp.log(base), reward * strength[:, None], 1.0))
 
     def narrower(_: int, bounds: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         low, high = bounds

@@ -234,6 +234,10 @@ def check(config: Config) -> None:
         raise ValueError("overseer_games needs overseer")
     if config.distilled == "outcome" and config.selfplay.full_share < 1:
         raise ValueError("selfplay.full_share does not apply to distill.kind outcome, which never searches")
+    if config.distill.approval == "fresh" and config.selfplay.full_share < 1:
+        raise ValueError(
+            "distill.approval fresh does not go with selfplay.full_share below 1, whose cheap moves teach none"
+        )
     if config.distilled == "improved" and config.search.algorithm == "puct":
         raise ValueError('distill.kind "improved" needs search.algorithm "gumbel"; PUCT has visits only')
 

@@ -1,21 +1,23 @@
 """The ways to distil and the options that belong to each. Imports no JAX, so that help answers at once."""
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-KINDS = (
-    "visits", "improved", "imitation", "best_answer", "reinforce", "mixed", "reward_model", "adversarial", "outcome",
-)  # fmt: skip
+Kind = Literal[
+    "auto", "visits", "improved", "imitation", "best_answer", "reinforce", "mixed", "reward_model", "adversarial",
+    "outcome",
+]  # fmt: skip
+KINDS: tuple[str, ...] = get_args(Kind)[1:]
+
+
+Baseline = Literal["auto", "none", "mean", "value", "search_value", "leave_one_out", "all_actions"]
 
 
 @dataclasses.dataclass(frozen=True)
 class DistillConfig:
     """Distillation: what the policy learns from the amplified model, M2. docs/reference/distillers.md explains it."""
 
-    kind: Literal[
-        "auto", "visits", "improved", "imitation", "best_answer", "reinforce", "mixed", "reward_model", "adversarial",
-        "outcome",
-    ] = "auto"  # fmt: skip
+    kind: Kind = "auto"
     """How the policy learns; auto takes visits with PUCT and improved with Gumbel."""
     value_weight: float = 1.0
     """Weight of the squared error of the value against the loss of the policy."""
@@ -29,9 +31,9 @@ class DistillConfig:
     """imitation with states mixture: iterations in which the share of M2's moves halves."""
     form: Literal["log", "literal"] = "log"
     """best_answer: the gradient of log p(X*), or of p(X*) itself."""
-    baseline: Literal["auto", "none", "mean", "value", "search_value", "leave_one_out", "all_actions"] = "auto"
+    baseline: Baseline = "auto"
     """Kinds that reinforce: what is taken from the reward of an answer; all_actions is the exact expectation. auto is
-    search_value, for adversarial all_actions."""
+    search_value, for rewards that are no values (reward_model, adversarial) all_actions."""
     approval: Literal["tree", "fresh"] = "tree"
     """reinforce, mixed: a move's value in the tree of its position, or a fresh search of the position after it."""
     entropy: float = 0.01
@@ -156,14 +158,32 @@ def check_options(kind: str, distill: DistillConfig, reward: RewardConfig) -> No
     for source in ("file", "overseer"):
         if reward.labels == source and not getattr(reward, source):
             raise ValueError(f"reward.labels {source} needs reward.{source}")
-    _check_together(distill)
+    if reward.labels == "file":
+        for name in sorted(_changed(reward) & {"noise", "comparisons", "every", "pairs", "line"}):
+            raise ValueError(f"reward.{name} does not apply to reward.labels file, whose comparisons are made")
+    if reward.ensemble < 2 and (reward.pairs == "disagreement" or reward.combine != "mean"):
+        raise ValueError(
+            f"reward.pairs disagreement and reward.combine need reward.ensemble of 2 or more, not {reward.ensemble}"
+        )
+    if reward.held_out > 0.5:
+        raise ValueError(f"reward.held_out must be at most 0.5, not {reward.held_out}")
+    _check_together(kind, distill)
 
 
-def _check_together(distill: DistillConfig) -> None:
+def baseline_of(kind: str, distill: DistillConfig) -> Baseline:
+    """The baseline that `auto` stands for."""
+    if distill.baseline != "auto":
+        return distill.baseline
+    return "all_actions" if kind in ("reward_model", "adversarial") else "search_value"
+
+
+def _check_together(kind: str, distill: DistillConfig) -> None:
     if distill.baseline == "leave_one_out" and distill.answers < 2:
         raise ValueError(f"distill.baseline leave_one_out needs distill.answers of 2 or more, not {distill.answers}")
-    if distill.baseline == "all_actions" and distill.answers > 1:
+    if "baseline" in APPLIES[kind] and baseline_of(kind, distill) == "all_actions" and distill.answers > 1:
         raise ValueError(f"distill.baseline all_actions draws no answers; leave out distill.answers {distill.answers}")
+    if distill.imitation_half_life and not distill.imitation_weight:
+        raise ValueError("distill.imitation_half_life needs distill.imitation_weight above 0")
     if distill.kl_target and not distill.kl:
         raise ValueError("distill.kl_target needs distill.kl above 0, the weight to begin with")
     targeted = [name for name in ("quantilize", "halfway") if getattr(distill, name)]

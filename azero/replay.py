@@ -166,8 +166,7 @@ def _batch_row(game: Game, sample: Sample, symmetry: jax.Array) -> Batch:
     observation = observation.reshape(height * width, channels)[cells].reshape(height, width, channels)
     thought = sample.approval
     if thought is not None:
-        # Moves that are not among the K stored ones count as the position itself.
-        q = jnp.where(legal, thought.value, 0.0).at[sample.actions].set(thought.q.astype(jnp.float32))
+        q = jnp.zeros(game.num_actions).at[sample.actions].set(thought.q.astype(jnp.float32))
         made = jnp.where(thought.action < 0, -1, jnp.argmax(actions == thought.action)).astype(jnp.int32)
         thought = Approval(q[actions], thought.value, made)
     return Batch(observation, legal[actions], policy[actions], sample.value, thought)

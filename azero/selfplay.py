@@ -21,8 +21,6 @@ from azero.replay import Approval, Position, pack, stored_policy
 from azero.search import Amplified
 from games.core import Game, State
 
-TEACH, ACT = 1, 2  # purposes of a ply's key beside the search, the step and the new games
-
 
 class Games(NamedTuple):
     """Games in flight."""
@@ -39,7 +37,7 @@ class Trajectory(NamedTuple):
     actions: jax.Array  # int16 [T, B, K], the moves of largest weight in the policy target
     weights: jax.Array  # float16 [T, B, K], their weights; all 0 where the search was cheap
     search_value: jax.Array  # float32 [T, B], for the player to move
-    chosen: jax.Array  # bool [T, B], the search chose the move; False where an opening or the student drew it
+    chosen: jax.Array  # bool [T, B], the player chose the move; False where an opening drew it at random
     reward: jax.Array  # float32 [T, B], of the move, for its mover
     discount: jax.Array  # float32 [T, B], of the state after the move: -1, +1 or 0
     outcome: jax.Array  # float32 [T, B], reward of the first player where a game ended, else 0
@@ -91,22 +89,20 @@ def make_selfplay(
         return jax.lax.cond(full, amplify, cheap, learner, states, search_key), full
 
     def choose(learner: Learner, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
-        search_key, opening_key = jax.random.split(key)
+        search_key, opening_key, act_key = jax.random.split(key, 3)
         amplified, full = answer(learner, games.state, search_key)
         in_opening = games.ply < games.opening
-        own, by_teacher = amplified.action, jnp.ones_like(in_opening)
-        if act is not None:
-            own, by_teacher = act(learner, games.state, amplified, jax.random.fold_in(key, ACT))
+        own = act(learner, games.state, amplified, act_key) if act else amplified.action
         action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), own)
-        return action, ~in_opening & by_teacher, full, amplified
+        return action, ~in_opening, full, amplified
 
     def play_ply(learner: Learner, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
-        choice_key, step_key, new_key = jax.random.split(key, 3)
+        choice_key, step_key, new_key, teach_key = jax.random.split(key, 4)
         count = games.ply.shape[0]
         before = games.state
         action, chosen, full, amplified = choose(learner, games, choice_key)
         after = step(before, action, jax.random.split(step_key, count))
-        lesson = teach(learner, before, amplified, jax.random.fold_in(key, TEACH))
+        lesson = teach(learner, before, amplified, teach_key)
         actions, weights = stored_policy(jnp.where(full, lesson.policy, 0.0), entries)
         approval = None
         if lesson.approval is not None:

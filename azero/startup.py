@@ -4,6 +4,8 @@ import logging
 import os
 import warnings
 
+LOOPS = 3  # threads of XLA's pool beyond one for each device
+
 
 def cores() -> int:
     """The processor cores that this process may use."""
@@ -32,14 +34,17 @@ def start_jax(devices: int = 1) -> None:
 
 
 def _split_cpu(devices: int) -> None:
-    """One XLA device for each core; accelerators are not touched by these flags.
+    """One XLA device for each core; accelerators are not touched by these settings.
 
-    An operation then stays on its device's own thread. Spread over the threads of the others it is slower, and it can
-    hang: devices that wait for each other in a sum hold their threads, and a convolution that waits for one of those
-    never ends ("rendezvous ... may be stuck").
+    An operation then stays on its device's own thread, which is faster than spreading it over those of the others. The
+    pool must hold more threads than there are devices: all but one may wait in a sum for the last, and that one holds
+    a thread for each loop that it is in, besides the one that works for it. With fewer, two devices come to wait for
+    each other for ever ("rendezvous ... may be stuck").
     """
     flags = os.environ.get("XLA_FLAGS", "")
     for flag in (f"--xla_force_host_platform_device_count={devices}", "--xla_cpu_multi_thread_eigen=false"):
         if flag.partition("=")[0] not in flags:
             flags = f"{flags} {flag}".strip()
     os.environ["XLA_FLAGS"] = flags
+    pool = os.environ.get("NPROC", "")  # what XLA takes for the size of its pool
+    os.environ["NPROC"] = str(max(int(pool) if pool.isdigit() else 0, devices + LOOPS))

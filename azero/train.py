@@ -190,7 +190,7 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     def learn(state: TrainState, update: jax.Array) -> tuple[TrainState, tuple[Losses, jax.Array]]:
         key = make_key(config.seed, "learn", state.iteration, update, jax.lax.axis_index(AXIS))
         batch = draw(state.replay, game, drawn_from(state.replay), config.learn.batch // devices, key)
-        loss_key, update_key = jax.random.split(jax.random.fold_in(key, 1))
+        loss_key, update_key = jax.random.split(jax.random.fold_in(key, 2))  # draw has split the key in two
 
         def loss(params: Params) -> tuple[jax.Array, Losses]:
             return distiller.loss(learner(state)._replace(params=params), batch, loss_key)
@@ -244,7 +244,7 @@ def make_trainer(config: Config, game: Game) -> Trainer:
         parameters=parameters,
         devices=list(mesh.devices.flat),
         evaluations=evaluations_of(config, distiller, updates),
-        oversight={kind: positions * asked for kind, asked in distiller.oversight.items()},
+        oversight={kind: positions * config.selfplay.full_share * asked for kind, asked in distiller.oversight.items()},
     )
 
 

@@ -1,6 +1,7 @@
 """Every way to distil, as a run has it: its options, an iteration, its resumption."""
 
 import dataclasses
+import shutil
 
 import jax
 import numpy as np
@@ -113,7 +114,7 @@ def test_what_an_iteration_costs():
     half = dataclasses.replace(TINY.selfplay, full_share=0.5, cheap_simulations=2)
     trainer = make_trainer(dataclasses.replace(TINY, selfplay=half), games.make("tic_tac_toe"))
     assert trainer.evaluations == plain - 64
-    assert trainer.oversight == {"distributions": 64}
+    assert trainer.oversight == {"distributions": 32}, "cheap moves teach none"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +137,15 @@ def test_what_an_iteration_costs():
         ({"kind": "reinforce", "baseline": "all_actions", "answers": 2}, {}, "all_actions draws no answers"),
         ({"kind": "reinforce", "kl_target": 0.1}, {}, "distill.kl_target needs distill.kl above 0"),
         ({"kind": "reinforce", "halfway": 0.1, "answers": 2}, {}, "distill.halfway distils a whole policy"),
+        ({"kind": "reward_model", "answers": 4}, {}, "all_actions draws no answers"),
+        ({"kind": "mixed", "imitation_weight": 0.0, "imitation_half_life": 3.0}, {}, "imitation_half_life needs"),
+        (
+            {"kind": "reward_model"},
+            {"labels": "file", "file": "x", "line": 4},
+            "reward.line does not apply to reward.labels",
+        ),
+        ({"kind": "reward_model"}, {"ensemble": 1, "combine": "min"}, "need reward.ensemble of 2 or more, not 1"),
+        ({"kind": "reward_model"}, {"held_out": 0.6}, "reward.held_out must be at most 0.5, not 0.6"),
         ({"kind": "reinforce", "reference": "start"}, {}, "distill.reference needs distill.kl or distill.quantilize"),
         ({"kind": "reinforce", "quantilize": 1.5}, {}, "distill.quantilize must be between 0 and 1, not 1.5"),
         ({"kind": "imitation", "answers": 0}, {}, "distill.answers must be above 0, not 0"),
@@ -192,3 +202,35 @@ def test_a_run_stops_before_it_overruns_its_evaluations_and_begins_with_what_it_
     assert main(["train", "tic_tac_toe", "--run", str(run), "--evaluations", str(4 * cost)]) == 0
     assert "imitating" not in capsys.readouterr().err, "only a new run is shown anything"
     assert len((run / "metrics.jsonl").read_text().splitlines()) == 4
+
+
+def test_kinds_that_learn_from_every_move_refuse_a_store_that_keeps_a_few():
+    config = dataclasses.replace(
+        TINY, distill=DistillConfig(kind="outcome"), replay=ReplayConfig(capacity=512, actions=8)
+    )
+    with pytest.raises(ValueError, match=r"replay\.actions must be 9 for tic_tac_toe, not 8"):
+        make_trainer(config, games.make("tic_tac_toe"))
+
+
+def test_a_start_that_was_stopped_before_its_first_checkpoint_is_made_again(tmp_path, capsys):
+    run = tmp_path / "run"
+    words = [
+        "train",
+        "tic_tac_toe",
+        "--run",
+        str(run),
+        "--network.width",
+        "8",
+        "--selfplay.games",
+        "8",
+        "--iterations",
+        "1",
+    ]
+    words += ["--selfplay.plies", "4", "--search.simulations", "4", "--learn.batch", "16", "--overseer", "rules"]
+    words += ["--overseer-games", "20", "--report.strength-every", "0"]
+    assert main(words) == 0
+    assert "imitating" in capsys.readouterr().err
+    shutil.rmtree(run / "checkpoints")
+    (run / "metrics.jsonl").unlink()
+    assert main(words) == 0
+    assert "imitating" in capsys.readouterr().err

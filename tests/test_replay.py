@@ -8,7 +8,19 @@ import pytest
 import games
 from azero.config import ReplayConfig
 from azero.presets import PRESETS
-from azero.replay import Position, Sample, add, bytes_per_position, draw, empty, pack, stored_policy, unpack, window
+from azero.replay import (
+    Approval,
+    Position,
+    Sample,
+    add,
+    bytes_per_position,
+    draw,
+    empty,
+    pack,
+    stored_policy,
+    unpack,
+    window,
+)
 
 GAME = games.make("connect_four")
 
@@ -74,6 +86,29 @@ def test_draw_turns_board_and_policy_together():
     np.testing.assert_allclose(batch.policy[~mirrored][0], [0.5, 0, 0.25, 0, 0, 0, 0.25])
     assert not batch.legal[mirrored, 5].any()
     assert not batch.legal[~mirrored, 1].any()
+
+
+def test_approvals_turn_with_the_board():
+    """By hand: move 6 was made, move 1 is thought best; in the mirror they are moves 0 and 5."""
+    legal = jnp.ones(7, bool)
+    actions, weights = stored_policy(jnp.array([0.1, 0.3, 0.2, 0.1, 0.1, 0.1, 0.1]), 7)
+    q = jnp.array([-0.5, 0.75, 0, 0.25, 0, 0, -0.25])
+    observation = jnp.zeros(GAME.observation_shape).at[5, 0, 0].set(1.0)
+    made = [6, -1]
+    thought = [Approval(q[actions].astype(jnp.float16), jnp.float32(0.5), jnp.int16(move)) for move in made]
+    samples = [Sample(pack(GAME, observation, legal), actions, weights, jnp.float32(n), thought[n]) for n in (0, 1)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *samples)
+    replay = add(empty(GAME, ReplayConfig(capacity=4), 1, approval=True), stacked)
+    batch = jax.device_get(draw(replay, GAME, jnp.int32(2), 64, jax.random.key(1)))
+    mirrored = batch.observation[:, 5, 6, 0] == 1
+    opened = batch.value == 1
+    for turned in (False, True):
+        rows = mirrored == turned
+        assert rows.sum() > 10
+        np.testing.assert_array_equal(batch.approval.q[rows], np.tile(q[::-1] if turned else q, (rows.sum(), 1)))
+        assert set(batch.approval.action[rows & ~opened]) == {0 if turned else 6}
+        assert set(batch.approval.action[rows & opened]) == {-1}, "drawn by an opening, whichever way it is turned"
+    assert set(batch.approval.value) == {0.5}
 
 
 def test_a_cut_policy_keeps_its_largest_entries_and_sums_to_one():

@@ -28,6 +28,7 @@ from azero.distill.reward_networks import (
     ensemble_values,
     make_fit,
     make_reward,
+    parts,
     preference,
     rewards_of_moves,
 )
@@ -145,12 +146,23 @@ def test_labels_have_the_chances_of_bradley_and_terry():
 
 
 def test_held_out_comparisons_are_never_learned_from():
-    store = no_comparisons(GAME, 100)._replace(added=jnp.int32(57))
-    config = RewardConfig(held_out=0.1, capacity=100)
-    learned = set(np.asarray(drawn_rows(config, store, jax.random.key(0), (5000,), held_out=False)).tolist())
-    watched = set(np.asarray(drawn_rows(config, store, jax.random.key(0), (5000,), held_out=True)).tolist())
-    assert watched == {9, 19, 29, 39, 49}
-    assert learned == set(range(57)) - watched
+    """A pair that is compared again, also the other way round, stays on its side."""
+    config = dataclasses.replace(SMALL, held_out=0.2, capacity=3000)
+    states = jax.tree.map(lambda leaf: leaf[:1000], positions())
+    moves = two_moves(states.legal, jax.random.key(2))
+    store = no_comparisons(GAME, 3000)
+    play = jax.jit(lambda moves: play_lines(GAME, states, moves, 1, None, jax.random.key(3)))
+    for chosen in (moves, moves[::-1]):
+        store = add_comparisons(GAME, store, play(chosen), jnp.zeros(1000))
+    part = parts(config, store)
+    assert 0.15 < part.held_out / 2000 < 0.25
+    assert part.learned + part.held_out == 2000
+    sides = [np.asarray(drawn_rows(part, jax.random.key(0), (20_000,), held_out=side)) for side in (False, True)]
+    assert not set(sides[0] % 1000) & set(sides[1] % 1000)
+    assert len(set(sides[0])) + len(set(sides[1])) > 1990
+    assert max(sides[0].max(), sides[1].max()) < 2000, "none of the empty places"
+    few = parts(config, store._replace(added=jnp.int32(1)))
+    assert set(np.asarray(drawn_rows(few, jax.random.key(0), (50,), held_out=True))) == {0}
 
 
 def test_the_store_is_a_ring():

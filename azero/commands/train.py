@@ -77,8 +77,10 @@ def _parse(words: Sequence[str], base: Config) -> Train:
     return parse(Train, words, "train", Train(game=tyro.MISSING, config_tree=base))
 
 
-def _first(config: Config, game: "Game", trainer: "Trainer", progress: "Progress") -> "First":
-    """What a new run begins with: A <- Distill(H), if there is an H, else the network as it is.
+def _first(
+    config: Config, game: "Game", trainer: "Trainer", progress: "Progress", checkpoints: Sequence[int]
+) -> "First":
+    """What a run without checkpoints begins with: A <- Distill(H), if there is an H, else the network as it is.
 
     Raises:
       ValueError: the demonstrations cannot be read, or there is no such overseer.
@@ -89,7 +91,7 @@ def _first(config: Config, game: "Game", trainer: "Trainer", progress: "Progress
     from azero.overseers import make_overseer, overseer_games
     from azero.train import make_key
 
-    if not config.demonstrations and not config.overseer:
+    if checkpoints or not (config.demonstrations or config.overseer):
         return lambda state: state
     key, learn_key = jax.random.split(make_key(config.seed, "demonstrations"))
     if config.demonstrations:
@@ -175,7 +177,7 @@ def _train(config: Config, arguments: Train, started: float) -> int:
     game = games.make(config.game)
     trainer = make_trainer(config, game)  # refuses what cannot be before anything is written
     progress = Progress()
-    first = _first(config, game, trainer, progress) if saved is None else lambda state: state
+    first = _first(config, game, trainer, progress, checkpoint.iterations(folder))
     budget = Budget(arguments.minutes, arguments.iterations, arguments.evaluations, started)
     with checkpoint.lock(folder):
         try:

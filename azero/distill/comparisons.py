@@ -26,6 +26,7 @@ class Comparisons(NamedTuple):
     after: Position  # leaves [N, 2, ...], the ends of the lines
     sign: jax.Array  # float32 [N, 2], +1 where the player to move at the end is he who began the line, else -1
     first: jax.Array  # float32 [N], 1 if the first line was preferred, 0 if the second
+    chance: jax.Array  # float32 [N], from 0 to 1, the same whenever the same two lines are compared; see `held_out`
     added: jax.Array  # int32 [], comparisons ever added
 
 
@@ -42,7 +43,8 @@ def no_comparisons(game: Game, capacity: int) -> Comparisons:
     """An empty store."""
     blank = pack(game, jnp.zeros(game.observation_shape, jnp.float32), jnp.zeros(game.num_actions, bool))
     after = jax.tree.map(lambda leaf: jnp.zeros((capacity, 2, *leaf.shape), leaf.dtype), blank)
-    return Comparisons(after, jnp.zeros((capacity, 2)), jnp.zeros(capacity), jnp.zeros((), jnp.int32))
+    nothing = jnp.zeros(capacity)
+    return Comparisons(after, jnp.zeros((capacity, 2)), nothing, nothing, jnp.zeros((), jnp.int32))
 
 
 def add_comparisons(game: Game, store: Comparisons, pair: Pair, first: jax.Array) -> Comparisons:
@@ -59,8 +61,23 @@ def add_comparisons(game: Game, store: Comparisons, pair: Pair, first: jax.Array
     places = (store.added + jnp.arange(len(first))) % room
     after = jax.tree.map(lambda old, new: old.at[places].set(new), store.after, views)
     return Comparisons(
-        after, store.sign.at[places].set(pair.sign.T), store.first.at[places].set(first), store.added + len(first)
+        after=after,
+        sign=store.sign.at[places].set(pair.sign.T),
+        first=store.first.at[places].set(first),
+        chance=store.chance.at[places].set(chances(views)),
+        added=store.added + len(first),
     )
+
+
+def chances(after: Position) -> jax.Array:
+    """A number from 0 to 1 for each comparison [M], by its two ends [M, 2, ...] in either order."""
+    cells = after.cells.astype(jnp.uint32)
+    mixed = jnp.zeros(cells.shape[:2], jnp.uint32)
+    for byte in range(cells.shape[-1]):
+        mixed = (mixed ^ cells[..., byte]) * jnp.uint32(16777619)  # FNV-1a, over the board as bits
+    total = mixed.sum(axis=1, dtype=jnp.uint32)
+    total = (total ^ (total >> 15)) * jnp.uint32(2246822519)
+    return (total >> 8).astype(jnp.float32) / (1 << 24)
 
 
 def kept(store: Comparisons) -> jax.Array:

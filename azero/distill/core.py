@@ -49,9 +49,9 @@ class Losses(NamedTuple):
 
 
 Amplifier = Callable[[Learner, State, jax.Array], Amplified]  # (learner, states [B], key) -> M2's answers
+Amplifiers = Callable[[SearchConfig, bool], Amplifier]  # (search, explore) -> M2
 Teach = Callable[[Learner, State, Amplified, jax.Array], Lesson]
-Act = Callable[[Learner, State, Amplified, jax.Array], tuple[jax.Array, jax.Array]]
-# (learner, states [B], answers, key) -> moves int32 [B], and bool [B]: the move is M2's
+Act = Callable[[Learner, State, Amplified, jax.Array], jax.Array]  # (learner, states, answers, key) -> moves int32 [B]
 Loss = Callable[[Learner, Batch, jax.Array], tuple[jax.Array, Losses]]
 Mean = Callable[[Any], Any]  # the mean of a pytree over all devices
 Update = Callable[[Learner, Batch, Losses, jax.Array, Mean], tuple[Models, dict[str, jax.Array]]]
@@ -71,7 +71,7 @@ class Cost(NamedTuple):
 class Distiller(NamedTuple):
     """One way to learn from the amplified model."""
 
-    amplifier: Callable[[SearchConfig, bool], Amplifier]  # (search, explore) -> M2
+    amplifier: Amplifiers
     teach: Teach
     loss: Loss
     act: Act | None = None  # who moves in self-play; None is M2

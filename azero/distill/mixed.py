@@ -18,10 +18,10 @@ VALUE_LOGITS = 10.0
 
 
 def imitation_share(config: DistillConfig, iteration: jax.Array) -> jax.Array | float:
-    """lambda in this iteration."""
+    """lambda in this iteration, of which the first is 1."""
     if not config.imitation_half_life:
         return config.imitation_weight
-    return config.imitation_weight * 0.5 ** (iteration / config.imitation_half_life)
+    return config.imitation_weight * 0.5 ** ((iteration - 1) / config.imitation_half_life)
 
 
 def mixed(config: DistillConfig, network: Network) -> Loss:

@@ -68,7 +68,7 @@ def outcome(config: DistillConfig, network: Network) -> Loss:
         own = batch.approval.action >= 0
         spread = over_taught(batch, -expectation(jnp.exp(logs), logs))
         policy = -jnp.where(own, gained, 0.0).sum() / jnp.maximum(own.sum(), 1) - config.entropy * spread
-        losses = losses_of(batch, logs, value, policy, {"spread": spread})
+        losses = losses_of(batch, logs, value, policy, {"policy_entropy": spread})
         return policy + config.value_weight * losses.value, losses
 
     return loss

@@ -4,6 +4,7 @@ There is no episode: a position is a question, a move the whole answer, so this 
 that follow a reward share `improvement`, with its baselines and safeguards.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -30,22 +31,23 @@ from azero.replay import Batch
 from azero.search import Amplified
 from games.core import Game, State, value_before
 
+Approve = Callable[[Learner, State, jax.Array], jax.Array]
+# (learner, states [B], key) -> how good each move is, float32 [B, A], for the mover; 0 where illegal
 
-def approved(visits: bool, approval: Teach | None = None) -> Teach:
+
+def approved(approve: Approve | None = None) -> Teach:
     """M2 is asked how good each move is; its policy is kept beside, for the safeguards."""
 
     def teach(learner: Learner, states: State, amplified: Amplified, key: jax.Array) -> Lesson:
-        share = amplified.visits / amplified.visits.sum(axis=-1, keepdims=True)
-        q = approval(learner, states, amplified, key).approval if approval else amplified.q
-        return Lesson(share if visits else amplified.policy, q)
+        return Lesson(amplified.policy, approve(learner, states, key) if approve else amplified.q)
 
     return teach
 
 
-def fresh_approval(game: Game, amplify: Amplifier) -> Teach:
+def fresh_approval(game: Game, amplify: Amplifier) -> Approve:
     """A search of each position after a move: approval that owes nothing to the tree it came from, A times the cost."""
 
-    def teach(learner: Learner, states: State, amplified: Amplified, key: jax.Array) -> Lesson:
+    def approve(learner: Learner, states: State, key: jax.Array) -> jax.Array:
         count, actions = states.legal.shape
         step_key, search_key = jax.random.split(key)
         keys = jax.random.split(step_key, count)
@@ -56,9 +58,9 @@ def fresh_approval(game: Game, amplify: Amplifier) -> Teach:
             return value_before(after.reward, after.discount, value)
 
         q = jax.lax.map(ask, jnp.arange(actions)).T
-        return Lesson(amplified.policy, jnp.where(states.legal, q, 0.0))
+        return jnp.where(states.legal, q, 0.0)
 
-    return teach
+    return approve
 
 
 def baseline(config: DistillConfig, reward: jax.Array, value: jax.Array, search_value: jax.Array) -> jax.Array:
@@ -98,7 +100,7 @@ def score(
 
 
 def reference_policy(policy: jax.Array, legal: jax.Array) -> jax.Array:
-    """The imitation policy [M, A], with no legal move below RARE."""
+    """The imitation policy [M, A] with no legal move below RARE, so that no divergence from it is infinite."""
     floored = jnp.where(legal, jnp.maximum(policy, RARE), 0.0)
     return floored / floored.sum(axis=-1, keepdims=True)
 
@@ -125,9 +127,14 @@ def improvement(
         followed = over_taught(batch, score(config, logs, reward, value, search_value, key))
     else:
         followed = over_taught(batch, -expectation(jax.lax.stop_gradient(target), logs))
-    divergence = over_taught(batch, expectation(policy, logs - jnp.log(jnp.where(base > 0, base, 1.0))))
+    near = reference_policy(base, batch.legal)
+    divergence = over_taught(batch, expectation(policy, logs - jnp.log(jnp.where(batch.legal, near, 1.0))))
     spread = over_taught(batch, -expectation(policy, logs))
-    extra = {"reward": over_taught(batch, expectation(still, reward)), "reference_kl": divergence, "spread": spread}
+    extra = {
+        "reward": over_taught(batch, expectation(still, reward)),
+        "reference_kl": divergence,
+        "policy_entropy": spread,
+    }
     # An addend of weight 0 is left out, for its gradient would still be computed.
     loss = followed - config.entropy * spread if config.entropy else followed
     return loss + weight * divergence if config.kl else loss, extra
@@ -135,15 +142,22 @@ def improvement(
 
 def penalty(config: DistillConfig, models: dict[str, Any] | None) -> jax.Array | float:
     """The weight of KL(pi || base) as it now stands."""
-    return models["kl"] if config.kl_target and models else config.kl
+    return models["kl"] if config.kl_target and models is not None else config.kl
 
 
 def base_policy(config: DistillConfig, network: Network, models: dict[str, Any] | None, batch: Batch) -> jax.Array:
     """The imitation policy of a batch, float32 [M, A]: M2's, or that of the network the run began with."""
-    if config.reference == "start" and models:
+    if config.reference == "start":
+        assert models is not None
         logits, _ = network.apply(models["start"], batch.observation)
-        return reference_policy(jnp.exp(log_policy(logits, batch.legal)), batch.legal)
-    return reference_policy(batch.policy, batch.legal)
+        return jnp.exp(log_policy(logits, batch.legal))
+    return batch.policy
+
+
+def asked_for_safeguards(config: DistillConfig) -> dict[str, float]:
+    """What of M2 is asked for a position so that there is an imitation policy."""
+    used = config.kl or config.quantilize
+    return {"distributions": 1.0} if used and config.reference == "search" else {}
 
 
 def safeguard_models(config: DistillConfig) -> Any:

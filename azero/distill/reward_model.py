@@ -4,7 +4,6 @@
 against it as `reinforce` is against M2's approval, with the same safeguards, and with those of an ensemble.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -12,11 +11,11 @@ import jax.numpy as jnp
 
 from azero.config import Config, DistillConfig, SearchConfig
 from azero.distill.comparisons import no_comparisons
-from azero.distill.core import Amplifier, Cost, Distiller, Learner, Lesson, Models, Teach
+from azero.distill.core import Amplifier, Amplifiers, Cost, Distiller, Learner, Lesson, Models, Teach
 from azero.distill.labelling import make_gather
 from azero.distill.proxy import judged_by, unended, without_results
-from azero.distill.reinforce import reinforce, safeguard_models, safeguard_update
-from azero.distill.reward_networks import combined, ensemble_values, make_fit, make_reward, rewards_of_moves
+from azero.distill.reinforce import asked_for_safeguards, reinforce, safeguard_models, safeguard_update
+from azero.distill.reward_networks import WATCHED, combined, ensemble_values, make_fit, make_reward, rewards_of_moves
 from azero.network import Network, Params, parameter_count
 from azero.search import Amplified, make_tree_search
 from games.core import Game, State
@@ -33,9 +32,7 @@ def paid(config: Config, game: Game, reward: Network) -> Teach:
     return teach
 
 
-def proxy_search(
-    config: Config, game: Game, network: Network, reward: Network
-) -> Callable[[SearchConfig, bool], Amplifier]:
+def proxy_search(config: Config, game: Game, network: Network, reward: Network) -> Amplifiers:
     """The search whose leaves the reward networks judge, with the rules' results or without."""
     rules = without_results(game) if config.reward.enters == "terminal" else game
 
@@ -56,7 +53,7 @@ def proxy_search(
     return amplifier
 
 
-def extra_cost(config: Config, game: Game, network: Network, reward: Network) -> Cost:
+def extra_cost(config: Config, distill: DistillConfig, game: Game, network: Network, reward: Network) -> Cost:
     """In evaluations of the policy-value network, reward networks by their parameters."""
 
     def size(each: Network) -> int:
@@ -70,13 +67,15 @@ def extra_cost(config: Config, game: Game, network: Network, reward: Network) ->
     looked_at = game.num_actions * one if options.pairs == "disagreement" else 0
     return Cost(
         position=one * (game.num_actions + (0 if options.enters == "signal" else searched)),
-        iteration=options.comparisons * rounds * (labels + looked_at) + 2 * 3 * one * options.steps * options.batch,
+        sample=1.0 if distill.reference == "start" else 0.0,
+        iteration=options.comparisons * rounds * (labels + looked_at + 2 * (options.line - 1))
+        + 2 * one * (3 * options.steps * options.batch + 2 * WATCHED),
     )
 
 
 def make_reward_model(
     config: Config, distill: DistillConfig, game: Game, network: Network,
-    amplifier: Callable[[SearchConfig, bool], Amplifier],
+    amplifier: Amplifiers,
 ) -> Distiller:  # fmt: skip
     """The distiller.
 
@@ -102,6 +101,7 @@ def make_reward_model(
         init=init,
         update=safeguard_update(distill),
         approves=True,
+        oversight=asked_for_safeguards(distill),
         gather=make_gather(config, game, network, reward, fit, amplifier(config.search, False)),
-        cost=extra_cost(config, game, network, reward),
+        cost=extra_cost(config, distill, game, network, reward),
     )

@@ -82,18 +82,28 @@ def calibration_error(chance: jax.Array, happened: jax.Array) -> jax.Array:
     return jnp.abs(said - seen).sum() / chance.shape[0]
 
 
-def drawn_rows(config: RewardConfig, store: Comparisons, key: jax.Array, shape: tuple[int, ...], held_out: bool) -> Any:
-    """Rows of the store, int32 of this shape, drawn evenly from those that are learned from or from those held out.
+class Parts(NamedTuple):
+    """The comparisons of a store, those learned from first, then those held out."""
 
-    Every n-th comparison is held out, n being 1 / config.held_out. While none is, all rows are drawn from.
-    """
-    every = max(2, round(1 / config.held_out))
-    count = kept(store)
-    out = count // every
-    number = jnp.where(out == 0, count, out if held_out else count - out)
-    drawn = jax.random.randint(key, shape, 0, jnp.maximum(number, 1))
-    rows = drawn * every + every - 1 if held_out else drawn + drawn // (every - 1)
-    return jnp.where(out == 0, drawn, rows)
+    order: jax.Array  # int32 [N]
+    learned: jax.Array  # int32 [], how many are learned from
+    held_out: jax.Array  # int32 []
+
+
+def parts(config: RewardConfig, store: Comparisons) -> Parts:
+    """A comparison is held out by what it compares, so that one made twice is never on both sides."""
+    here = jnp.arange(len(store.first)) < kept(store)
+    out = here & (store.chance < config.held_out)
+    order = jnp.argsort(jnp.where(here, out.astype(jnp.int32), 2), stable=True)
+    return Parts(order, (here & ~out).sum(), out.sum())
+
+
+def drawn_rows(part: Parts, key: jax.Array, shape: tuple[int, ...], held_out: bool) -> jax.Array:
+    """Rows of the store, int32 of this shape, drawn evenly from one side; from both where that side is empty."""
+    wanted, start = (part.held_out, part.learned) if held_out else (part.learned, 0)
+    count = jnp.where(wanted == 0, part.learned + part.held_out, wanted)
+    start = jnp.where(wanted == 0, 0, start)
+    return part.order[start + jax.random.randint(key, shape, 0, jnp.maximum(count, 1))]
 
 
 class Fit(NamedTuple):
@@ -130,9 +140,10 @@ def make_fit(config: RewardConfig, game: Game, reward: Network) -> Fit:
 
     def learn(models: Models, key: jax.Array) -> Models:
         store: Comparisons = models["comparisons"]
+        part = parts(config, store)
 
         def step(carry: tuple[Params, Any], step_key: jax.Array) -> tuple[tuple[Params, Any], None]:
-            rows = drawn_rows(config, store, step_key, (config.ensemble, config.batch), held_out=False)
+            rows = drawn_rows(part, step_key, (config.ensemble, config.batch), held_out=False)
             return jax.vmap(step_one, in_axes=(0, 0, 0, None, 0))(*carry, models["decay"], store, rows), None
 
         carry = models["rewards"], models["reward_optimizer"]
@@ -141,9 +152,10 @@ def make_fit(config: RewardConfig, game: Game, reward: Network) -> Fit:
 
     def watch(models: Models, key: jax.Array) -> tuple[Models, dict[str, jax.Array]]:
         store: Comparisons = models["comparisons"]
+        part = parts(config, store)
 
         def measured(held_out: bool) -> tuple[jax.Array, jax.Array, jax.Array]:
-            rows = drawn_rows(config, store, key, (WATCHED,), held_out)
+            rows = drawn_rows(part, key, (WATCHED,), held_out)
             logits = preference(config, reward, models["rewards"], observed(game, store, rows), store.sign[rows])
             first = store.first[rows] > 0.5
             return label_loss(logits, store.first[rows]).mean(axis=1), jax.nn.sigmoid(logits).mean(axis=0), first

@@ -47,7 +47,7 @@ def halfway_policy(logs: jax.Array, reward: jax.Array, tau: float) -> jax.Array:
 def under(logs: jax.Array, cap: jax.Array) -> jax.Array:
     """The distribution nearest to a target, in KL(result || target), that is at most cap [M, A] everywhere.
 
-    It is min(c * target, cap) with the c that makes it sum to 1. The cap sums to 1 or more.
+    It is min(c * target, cap) with the c that makes it sum to 1. The cap sums to 1 or more, or is 0 and so the result.
 
     Args:
       logs: of the target [M, A]; however unlikely its moves are, their shares of what the cap leaves count.
@@ -66,7 +66,7 @@ def under(logs: jax.Array, cap: jax.Array) -> jax.Array:
         return jnp.where(cap > 0, jnp.exp(jnp.minimum(chosen, reach) + logs), 0.0)
 
     found = jax.vmap(one)(logs, cap)
-    return found / found.sum(axis=-1, keepdims=True)
+    return found / jnp.maximum(found.sum(axis=-1, keepdims=True), jnp.finfo(jnp.float32).tiny)
 
 
 def safe_target(config: DistillConfig, logs: jax.Array, reward: jax.Array, base: jax.Array) -> jax.Array | None:

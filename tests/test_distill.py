@@ -16,8 +16,8 @@ from azero.distill.adversarial import adversarial, discriminate, discriminator_m
 from azero.distill.best_answer import best, literal
 from azero.distill.core import log_policy
 from azero.distill.cross_entropy import cross_entropy, visit_distribution
-from azero.distill.imitation import drawn_answers
-from azero.distill.mixed import VALUE_LOGITS, margin, mixed
+from azero.distill.imitation import drawn_answers, movers
+from azero.distill.mixed import VALUE_LOGITS, imitation_share, margin, mixed
 from azero.distill.outcome import outcome
 from azero.distill.reinforce import reference_policy, reinforce, score
 from azero.distill.safeguards import next_weight, quantilizer, under
@@ -441,3 +441,26 @@ def test_a_fresh_search_approves_with_the_movers_sign():
     others = [move for move in range(9) if state.legal[move] and move not in (win, block)]
     assert (q[others] < -0.5).all(), "the opponent wins then"
     assert (q[~np.asarray(state.legal)] == 0).all()
+
+
+def test_schedules_fall_from_their_first_iteration():
+    config = DistillConfig(imitation_weight=0.8, imitation_half_life=4.0)
+    shares = [float(imitation_share(config, jnp.int32(number))) for number in (1, 5, 9)]
+    np.testing.assert_allclose(shares, [0.8, 0.4, 0.2], rtol=1e-5)
+    assert imitation_share(DistillConfig(imitation_weight=0.8), jnp.int32(9)) == 0.8
+
+
+def test_the_student_makes_its_share_of_the_moves():
+    """A teacher who always plays move 1 and a student who always plays move 2."""
+    game = games.make("tic_tac_toe")
+    sure = Network(
+        None, lambda params, views: (1e3 * jax.nn.one_hot(jnp.full(len(views), 2), 9), jnp.zeros(len(views)))
+    )
+    states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 4000))
+    amplified = Amplified(jnp.ones(4000, jnp.int32), None, None, None, None)
+    for states_of, iteration, share in (("student", 0, 0.0), ("mixture", 0, 1.0), ("mixture", 6, 0.25)):
+        act = movers(DistillConfig(states=states_of, teacher_half_life=3.0), game, sure)
+        moves = np.asarray(act(Learner(None, None, jnp.int32(iteration)), states, amplified, jax.random.key(1)))
+        assert set(moves) <= {1, 2}
+        assert (moves == 1).mean() == pytest.approx(share, abs=4 * 0.5 / np.sqrt(4000))
+    assert movers(DistillConfig(states="teacher"), game, sure) is None

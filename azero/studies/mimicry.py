@@ -28,6 +28,7 @@ from azero.distill.safeguards import halfway_policy
 from azero.exact import Board, Policy
 from azero.manifest import write_text
 from azero.network import Params
+from azero.studies.cells import claim
 from azero.studies.gains import IMITATED, LESSONS, STATES, Arm, Cell
 from azero.studies.mimicry_pages import write_pages
 from azero.studies.students import Student, ladder
@@ -204,7 +205,7 @@ def mimicry(
         raise ValueError(f"{settings.rounds} rounds do not divide {settings.steps} steps")
     board = exact.board(game)
     students = chosen(ladder(board), settings.students)
-    _claim(folder, {"study": "mimicry", "game": game, "settings": dataclasses.asdict(settings)})
+    claim(folder, {"study": "mimicry", "game": game, "settings": dataclasses.asdict(settings)})
     teachers = {name: judged(board, make(board)) for name, make in TEACHERS.items()}
     for name in IMITATED:
         assert teachers[name]["sampled"]["blunder"]["all"] == 0, f"the {name} teacher errs"
@@ -273,19 +274,3 @@ def chosen(students: tuple[Student, ...], names: tuple[str, ...]) -> tuple[Stude
 def _read(path: Path) -> Cell:
     cell = Cell(**json.loads(path.read_text()))
     return cell._replace(arm=Arm(*cell.arm))
-
-
-def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    """Writes the plan into the folder, or finds the same one there."""
-    path = folder / "study.json"
-    plan = json.loads(json.dumps(plan))
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_text(path, json.dumps(plan, indent=1) + "\n")
-        return
-    found = json.loads(path.read_text())
-    for name, wanted in plan.items():
-        if found.get(name) != wanted:
-            raise ValueError(
-                f"{folder} holds another study: its {name} is {found.get(name)}, not {wanted}; name another folder"
-            )

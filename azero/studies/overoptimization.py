@@ -20,6 +20,7 @@ from azero.config import NetworkConfig, RewardConfig
 from azero.exact import Board
 from azero.manifest import write_text
 from azero.overseers import make_overseer
+from azero.studies.cells import claim
 from azero.studies.holes import exploited, guessed_hole, solved_hole
 from azero.studies.imitators import Steps, make_imitator
 from azero.studies.optimizers import (
@@ -101,7 +102,7 @@ def overoptimization(game: str, seeds: int, folder: Path, say: Say, settings: Se
     if seeds < 1:
         raise ValueError(f"a study takes 1 seed or more, not {seeds}")
     board = exact.board(game)
-    _claim(folder, {"study": "overoptimization", "game": game, "settings": dataclasses.asdict(settings)})
+    claim(folder, {"study": "overoptimization", "game": game, "settings": dataclasses.asdict(settings)})
     bench = make_bench(board, settings)
     cells = []
     wanted = [(seed, count) for seed in range(seeds) for count in settings.comparisons]
@@ -239,19 +240,3 @@ def _hole_points(bench: Bench, proxy: Proxy, hole_name: str) -> Iterator[dict[st
 
 def _guards(settings: Settings) -> list[Safeguard]:
     return safeguards(settings.quantilize, settings.halfway, settings.kl_budget)
-
-
-def _claim(folder: Path, plan: dict[str, Any]) -> None:
-    """Writes the plan into the folder, or finds the same one there."""
-    path = folder / "study.json"
-    plan = json.loads(json.dumps(plan))
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_text(path, json.dumps(plan, indent=1) + "\n")
-        return
-    found = json.loads(path.read_text())
-    for name, wanted in plan.items():
-        if found.get(name) != wanted:
-            raise ValueError(
-                f"{folder} holds another study: its {name} is {found.get(name)}, not {wanted}; name another folder"
-            )

@@ -144,7 +144,10 @@ def _finish(process: "subprocess.Popen[bytes]", look: Callable[[], None]) -> int
 
 @contextmanager
 def _ends_as_interrupt() -> Iterator[None]:
-    """A signal to end this program is as Ctrl-C, so that the run that is on is not left behind."""
+    """A signal to end this program is as Ctrl-C, so that the run that is on is not left behind.
+
+    Ctrl-C itself is among them, for a shell that starts a program in the background has it ignored.
+    """
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
@@ -152,11 +155,12 @@ def _ends_as_interrupt() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():  # which alone can be told of signals
         yield
         return
-    old = signal.signal(signal.SIGTERM, interrupt)
+    old = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, old)
+        for number, handler in old.items():
+            signal.signal(number, handler)
 
 
 def _error(code: int, log: Path, began: int) -> str:

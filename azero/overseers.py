@@ -17,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from azero.options import read_options
 from games.core import Game, State, value_before
 
 OPTIONS: dict[str, tuple[str, ...]] = {"random": (), "rules": (), "negamax": ("depth",)}
@@ -205,18 +206,7 @@ def _parse(text: str) -> tuple[str, dict[str, str]]:
         near = difflib.get_close_matches(name, OPTIONS, n=1)
         hint = f"did you mean {near[0]}?" if near else f"overseers are {', '.join(OPTIONS)}"
         raise ValueError(f"unknown overseer {name!r}; {hint}")
-    options: dict[str, str] = {}
-    for option in rest.split(",") if colon else ():
-        key, equals, value = option.partition("=")
-        if not (key and equals and value):
-            raise ValueError(f"{text}: an option is written name=value, not {option!r}")
-        if key not in OPTIONS[name]:
-            near = difflib.get_close_matches(key, OPTIONS[name], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(OPTIONS[name]) or 'none'}"
-            raise ValueError(f"{text}: unknown option {key!r}; {hint}")
-        if key in options:
-            raise ValueError(f"{text}: option {key} is given twice")
-        options[key] = value
+    options = read_options(text, rest, OPTIONS[name]) if colon else {}
     depth = options.get("depth", str(DEPTH))
     if depth not in map(str, range(1, DEEPEST + 1)):
         raise ValueError(f"{text}: depth must be a whole number from 1 to {DEEPEST}, not {depth!r}")

@@ -26,6 +26,7 @@ from azero.checkpoint import weights
 from azero.config import Config, SearchConfig, check, from_dict
 from azero.manifest import CheckpointError
 from azero.network import make_network, unnamed
+from azero.options import read_options, read_value
 from azero.search import Evaluate, network_evaluate
 from games import make
 from games.core import Game
@@ -186,21 +187,7 @@ def _folder(text: str, place: str) -> Path:
 
 def _options(text: str, kind: str, options: str | None) -> dict[str, str]:
     """The options "a=1,b=2" of a player of this kind."""
-    if options is None:
-        return {}
-    found = {}
-    for option in options.split(","):
-        name, equals, value = option.partition("=")
-        if not (name and equals and value):
-            raise ValueError(f"{text}: an option is written name=value, not {option!r}")
-        if name not in OPTIONS[kind]:
-            near = difflib.get_close_matches(name, OPTIONS[kind], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(OPTIONS[kind]) or 'none'}"
-            raise ValueError(f"{text}: unknown option {name!r}; {hint}")
-        if name in found:
-            raise ValueError(f"{text}: option {name} is given twice")
-        found[name] = value
-    return found
+    return {} if options is None else read_options(text, options, OPTIONS[kind])
 
 
 def _with_simulations(named: Named, simulations: int) -> Named:
@@ -257,7 +244,7 @@ def _reuse(named: Named, search: SearchConfig) -> bool:
     """Whether the player keeps its trees in a game: as its text says, else where the backend can."""
     if "reuse" not in named.options:
         return search.backend == "azero"
-    reuse = _value(named.text, "reuse", named.options["reuse"], bool)
+    reuse = read_value(named.text, "reuse", named.options["reuse"], bool)
     if reuse and search.backend == "mctx":
         raise ValueError(f"{named.text}: trees of backend mctx are not kept, so there is nothing to reuse")
     return reuse
@@ -267,18 +254,10 @@ def _search(named: Named, search: SearchConfig) -> SearchConfig:
     """The search's settings with the options of the player's text."""
     kinds = {field.name: type(field.default) for field in dataclasses.fields(SearchConfig)}
     options = {name: text for name, text in named.options.items() if name != "reuse"}
-    read = {name: _value(named.text, name, text, kinds[name]) for name, text in options.items()}
+    read = {name: read_value(named.text, name, text, kinds[name]) for name, text in options.items()}
     try:
         config = from_dict({"search": dataclasses.asdict(search) | read})
         check(config)
     except ValueError as error:
         raise ValueError(f"{named.text}: {error}") from None
     return config.search
-
-
-def _value(text: str, name: str, value: str, kind: type) -> Any:
-    words = {"true": True, "false": False}
-    try:
-        return words[value.lower()] if kind is bool else kind(value)
-    except (ValueError, KeyError):
-        raise ValueError(f"{text}: {name} must be of type {kind.__name__}, not {value!r}") from None

@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 # From the ground up. A module imports from its own layer's package or from layers above it in this list.
 LAYERS = (
     ("games",),
-    ("azero", "azero.config", "azero.kinds", "azero.presets", "azero.startup", "azero.manifest"),
+    ("azero", "azero.config", "azero.kinds", "azero.options", "azero.presets", "azero.startup", "azero.manifest"),
     ("azero.network", "azero.leaves", "azero.checkpoint"),
     ("azero.search",),
     ("azero.replay", "azero.overseers"),

@@ -4,10 +4,11 @@ import dataclasses
 import difflib
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from azero.config import Config, check, field, from_dict, to_dict
 from azero.kinds import APPLIES, KINDS
+from azero.options import read_value
 
 PREVIOUS = 2  # checkpoints that a run must keep: the newest, and the one that its loss in distillation is held against
 
@@ -62,7 +63,7 @@ def read_variant(text: str, base: Config) -> Variant:
             raise ValueError(f"variant {text}: option {path} is given twice")
         seen.add(path)
         group, _, last = path.partition(".")
-        fields[group][last] = _value(text, path, value, type(field(base, path)))
+        fields[group][last] = read_value(f"variant {text}", path, value, type(field(base, path)))
     try:
         config = from_dict(fields)
         check(config)
@@ -98,14 +99,6 @@ def _paths(base: Config) -> list[str]:
         for name in fields
         if (group, name) != ("distill", "kind")
     ]
-
-
-def _value(text: str, path: str, value: str, kind: type) -> Any:
-    words = {"true": True, "false": False}
-    try:
-        return words[value.lower()] if kind is bool else kind(value)
-    except (ValueError, KeyError):
-        raise ValueError(f"variant {text}: {path} must be of type {kind.__name__}, not {value!r}") from None
 
 
 def _as_a_run(config: Config) -> Config:

@@ -26,7 +26,7 @@ class Comparisons(NamedTuple):
     after: Position  # leaves [N, 2, ...], the ends of the lines
     sign: jax.Array  # float32 [N, 2], +1 where the player to move at the end is he who began the line, else -1
     first: jax.Array  # float32 [N], 1 if the first line was preferred, 0 if the second
-    chance: jax.Array  # float32 [N], from 0 to 1, the same whenever the same two lines are compared; see `held_out`
+    chance: jax.Array  # float32 [N], from 0 to 1, the same whenever the same two lines are compared
     added: jax.Array  # int32 [], comparisons ever added
 
 

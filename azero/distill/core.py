@@ -1,8 +1,8 @@
 """What a way to distil is: a record of pure functions.
 
 M1 is the network, M2 the model amplified from it. A question is a position, an answer a move, approval what M2 thinks
-of an answer. Every kind learns the same values from the same games; kinds differ in what they ask of M2 and in how the
-policy learns from what it says.
+of an answer. Every kind learns values in the same way; kinds differ in what they ask of M2 and in how the policy
+learns from what it says.
 """
 
 from collections.abc import Callable, Mapping

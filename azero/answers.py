@@ -20,14 +20,18 @@ from azero.search.tree import Tree
 from azero.selfplay import random_legal
 from games.core import ILLEGAL, Game, State, value_before
 
+GIVEN_UP = -1  # in place of a move: the player gives the game up
+NO_MOVE = -1  # in place of a move: none was made in this game
+
 
 class Answer(NamedTuple):
     """What is said of B positions. Illegal moves have policy and visits of 0."""
 
-    action: np.ndarray  # int32 [B], the move chosen
+    action: np.ndarray  # int32 [B], the move chosen, or GIVEN_UP
     policy: np.ndarray  # float32 [B, A], sums to 1
     visits: np.ndarray | None  # int32 [B, A], simulations through each move; None without a search
     value: np.ndarray | None  # float32 [B], for the player to move; None if there is no opinion
+    reasons: list[str] | None = None  # [B], why a game is given up, "" where it is not; None if no player could
 
 
 Answers = Callable[[State, jax.Array], Answer]  # (states [B], none of them terminal; key) -> Answer [B]
@@ -43,7 +47,9 @@ class Playing(NamedTuple):
     begin: Callable[[State], Memory]  # states [B], of which only the shapes count
     answer: Callable[[Memory, State, jax.Array, np.ndarray], tuple[Answer, Memory]]
     # memory, used up; states [B]; key; the games asked about, int [N], each once, or B to fill up -> Answer [N], memory
-    moved: Callable[[Memory, np.ndarray], Memory]  # memory; a move in each game, int32 [B]
+    moved: Callable[
+        [Memory, np.ndarray], Memory
+    ]  # memory; a move in each game, int32 [B], from the start on, or NO_MOVE
 
 
 class BadPosition(ValueError):

@@ -12,7 +12,7 @@ from azero.commands.arguments import parse
 if TYPE_CHECKING:
     from azero.answers import Answer
     from azero.players import Player
-    from games.core import Game, State
+    from games.core import Game
 
 SIMULATIONS = 256  # of the opponent that comes with azero: more than in training, and still at once
 HELP = """Type a move as it is written in this game ({example}), or
@@ -63,42 +63,40 @@ def main(words: Sequence[str]) -> int:
 
 
 class _Table:
-    """A game between a person and a player, with the positions so far, so that moves can be taken back."""
+    """A game between a person and a player."""
 
     def __init__(self, game: "Game", opponent: "Player", arguments: Arguments):
-        import jax
-
-        from azero.answers import forgetful
+        from azero.thinking import Mind, Playthrough
 
         self.game, self.opponent, self.arguments = game, opponent, arguments
         self.seat = 1 if arguments.second else 0
-        self.key = jax.random.key(arguments.seed)
-        self.step = jax.jit(game.step)
-        self.states = [jax.jit(game.init)(self.key)]
-        self.playing = opponent.playing or forgetful(opponent.answers)
-        self.memory = self.playing.begin(self.batch())
+        self.played = Playthrough(game, arguments.seed)
+        self.mind = Mind(opponent, self.played, arguments.seed)
 
     def play(self) -> None:
         """The game, from the first move to the last."""
+        from azero.answers import GIVEN_UP
+
         print(f"{self.game.name} against {self.opponent.name}; help says what can be typed")
         self.show()
-        while not bool(self.state.terminal):
-            if self.opponent.person or int(self.state.to_play) == self.seat:
+        while not self.played.over:
+            if self.opponent.person or self.played.to_play == self.seat:
                 if not self.take_turn():
                     return
             else:
-                answer = self.answer()
-                text = self.game.notation.move(self.state, int(answer.action[0]))
+                answer = self.mind.answer()
+                action = int(answer.action[0])
+                if action == GIVEN_UP:
+                    print(f"{self.opponent.name} gives up: {(answer.reasons or [''])[0]}")
+                    print("you win")
+                    return
+                text = self.game.notation.move(self.played.state, action)
                 if self.arguments.show_search:
                     self.explain(answer)
-                self.move(int(answer.action[0]))
+                self.played.move(action)
                 print(f"{self.opponent.name} plays {text}")
                 self.show()
         print(self.result())
-
-    @property
-    def state(self) -> "State":
-        return self.states[-1]
 
     def take_turn(self) -> bool:
         """One line from the person; False where it is quit."""
@@ -115,56 +113,36 @@ class _Table:
                 self.hint()
             case _:
                 try:
-                    action = self.game.notation.action(self.state, text)
+                    action = self.game.notation.action(self.played.state, text)
                 except ValueError as error:
                     print(error)
                     return True
-                self.move(action)
+                self.played.move(action)
                 self.show()
         return True
 
-    def move(self, action: int) -> None:
-        """Makes a move."""
-        import jax
-        import numpy as np
-
-        key = jax.random.fold_in(self.key, len(self.states))
-        self.states.append(self.step(self.state, np.int32(action), key))
-        self.memory = self.playing.moved(self.memory, np.array([action], np.int32))
-
     def undo(self) -> None:
         """Goes back to the person's turn before this one."""
-        for number in range(len(self.states) - 2, -1, -1):
-            if self.opponent.person or int(self.states[number].to_play) == self.seat:
-                del self.states[number + 1 :]
-                self.memory = self.playing.begin(self.batch())
+        for back, state in enumerate(reversed(self.played.states[:-1]), start=1):
+            if self.opponent.person or int(state.to_play) == self.seat:
+                self.played.take_back(back)
                 self.show()
                 return
         print("there is no move to take back")
 
     def hint(self) -> None:
         """What the opponent would play in the person's place."""
+        from azero.answers import GIVEN_UP
+
         if self.opponent.person:
             print("ask the other one")
             return
-        answer = self.answer()
-        print(f"{self.opponent.name} would play {self.game.notation.move(self.state, int(answer.action[0]))}")
+        answer = self.mind.answer()
+        if int(answer.action[0]) == GIVEN_UP:
+            print(f"{self.opponent.name} would give up: {(answer.reasons or [''])[0]}")
+            return
+        print(f"{self.opponent.name} would play {self.game.notation.move(self.played.state, int(answer.action[0]))}")
         self.explain(answer)
-
-    def answer(self) -> "Answer":
-        """The opponent's answer to this position."""
-        import jax
-        import numpy as np
-
-        key = jax.random.fold_in(self.key, len(self.states))
-        answer, self.memory = self.playing.answer(self.memory, self.batch(), key, np.zeros(1, np.int32))
-        return answer
-
-    def batch(self) -> "State":
-        """The position as a batch of one."""
-        import jax
-
-        return jax.tree.map(lambda leaf: leaf[None], self.state)
 
     def explain(self, answer: "Answer") -> None:
         """What the opponent thinks: its value, and its moves by weight."""
@@ -174,27 +152,25 @@ class _Table:
             if answer.policy[0, action] >= 0.005:
                 visits = "" if answer.visits is None else f"  {answer.visits[0, action]} visits"
                 share = f"{100 * answer.policy[0, action]:3.0f} %"
-                print(f"  {self.game.notation.move(self.state, action):6} {share}{visits}")
+                print(f"  {self.game.notation.move(self.played.state, action):6} {share}{visits}")
 
     def help(self) -> None:
         """What can be typed."""
         import numpy as np
 
-        legal = np.flatnonzero(np.asarray(self.state.legal)).tolist()
-        moves = [self.game.notation.move(self.state, action) for action in legal]
+        legal = np.flatnonzero(np.asarray(self.played.state.legal)).tolist()
+        moves = [self.game.notation.move(self.played.state, action) for action in legal]
         print(HELP.format(example=moves[0]))
         print("legal moves: " + " ".join(moves))
 
     def show(self) -> None:
         """The board."""
-        print(f"\n{self.game.notation.board(self.state)}\n")
+        print(f"\n{self.game.notation.board(self.played.state)}\n")
         sys.stdout.flush()
 
     def result(self) -> str:
         """Who has won."""
-        points = 0.0
-        for before, after in zip(self.states, self.states[1:], strict=False):
-            points += float(after.reward) * (1 if int(before.to_play) == self.seat else -1)
+        points = self.played.points(self.seat)
         if points == 0:
             return "a draw"
         if self.opponent.person:

@@ -24,13 +24,8 @@ def regret(answers) -> float:
     return exact.report(board, policy)["regret"]["all"]
 
 
-COLLAPSES = pytest.mark.xfail(strict=True, reason="a known defect: the student collapses (docs/log.md, 2026-11-21)")
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "kind", [pytest.param(kind, marks=COLLAPSES if kind == "adversarial" else ()) for kind in KINDS]
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_halves_the_regret_of_an_untrained_network(kind, tmp_path):
     run = tmp_path / kind
     words = ["train", "connect_four_4x4", "--run", str(run), "--devices", "2", "--distill.kind", kind]

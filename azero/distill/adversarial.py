@@ -1,8 +1,10 @@
 """`adversarial`: a discriminator tells M2's answers from the student's, who is reinforced for being taken for M2.
 
-Ho, Ermon: Generative Adversarial Imitation Learning, 2016. D(s, a) = sigmoid(f(s, a)), with f a second network of the
-student's own size; the reward is - log(1 - D). The student imitates M2 for the first iterations, or the discriminator
-has too easy a time.
+Ho, Ermon: Generative Adversarial Imitation Learning, 2016; with the discriminator and the reward of Fu, Luo, Levine:
+Adversarial Inverse Reinforcement Learning, 2018: D(s, a) = sigmoid(f(s, a)), f = h(s, a) - log pi(a | s), with h a
+second network of the student's own size; the reward is f = log D - log(1 - D). The best h is log M2, whoever the
+student is, so it has not to be chased. The student imitates M2 for the first iterations, or the discriminator has too
+easy a time.
 """
 
 from typing import Any
@@ -35,6 +37,16 @@ def _optimizer() -> optax.GradientTransformation:
     return optax.adam(LEARNING_RATE)
 
 
+def evidence(network: Network, params: Params, batch: Batch, logs: jax.Array) -> jax.Array:
+    """f, float32 [M, A]: the logit of an answer's being M2's, not the student's; 0 where illegal.
+
+    Args:
+      logs: log pi float32 [M, A] of the student, who gets no gradient through them.
+    """
+    told, _ = network.apply(params, batch.observation)
+    return jnp.where(batch.legal, told - jax.lax.stop_gradient(logs), 0.0)
+
+
 def discriminator_models(config: DistillConfig, network: Network) -> Any:
     """init: (params, key) -> the discriminator, its optimizer, and what the safeguards carry along."""
 
@@ -52,8 +64,7 @@ def adversarial(config: DistillConfig, network: Network) -> Loss:
     def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
         logits, value = network.apply(learner.params, batch.observation)
         logs = log_policy(logits, batch.legal)
-        told, _ = network.apply(learner.models["discriminator"], batch.observation)
-        reward = jnp.where(batch.legal, jax.nn.softplus(told), 0.0)
+        reward = evidence(network, learner.models["discriminator"], batch, logs)
         base = base_policy(config, network, learner.models, batch)
         weight = penalty(config, learner.models)
         reinforced, extra = improvement(config, logs, value, reward, base, batch, weight, key)
@@ -71,10 +82,11 @@ def discriminate(config: DistillConfig, network: Network) -> Update:
 
     def update(learner: Learner, batch: Batch, losses: Losses, key: jax.Array, mean: Mean) -> tuple[Models, dict]:
         logits, _ = network.apply(learner.params, batch.observation)
-        student = jnp.exp(log_policy(logits, batch.legal))
+        logs = log_policy(logits, batch.legal)
+        student = jnp.exp(logs)
 
         def mistaken(params: Params) -> tuple[jax.Array, jax.Array]:
-            told, _ = network.apply(params, batch.observation)
+            told = evidence(network, params, batch, logs)
             missed = expectation(batch.policy, jax.nn.softplus(-told)) + expectation(student, jax.nn.softplus(told))
             right = expectation(batch.policy, told > 0) + expectation(student, told <= 0)
             return over_taught(batch, missed), over_taught(batch, right) / 2

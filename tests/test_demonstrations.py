@@ -210,7 +210,7 @@ def test_pgn_without_its_parser_says_what_to_install(tmp_path, monkeypatch):
         ("games.txt", "# nothing\n\n", "games.txt holds no game"),
         ("games.txt", "9\n44x\n", "none of its 2 games can be read; line 1: move 1: '9' is not a column"),
         ("games.txt", "\udcff\udcfe\x00", "none of its 1 games can be read; line 1: move 1"),
-        ("games.sgf", SGF, ".sgf is read for go_9x9 and go_19x19; connect_four takes plain move text"),
+        ("games.sgf", SGF, ".sgf is read for go_9x9, go_19x19, othello, hex; connect_four takes plain move text"),
         ("games.pgn", PGN, ".pgn is read for chess; connect_four takes plain move text"),
         ("absent/games.txt", None, "cannot read .*No such file"),
         (".", None, "cannot read .*Is a directory"),

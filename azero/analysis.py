@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from azero.answers import Answer, Answers, BadPosition, RowAnswers, Traced, in_batches, one_state
-from azero.match import wilson
+from azero.score import wilson
 from azero.search.tree import ILLEGAL as NO_MOVE
 from azero.search.tree import TRIED, Tree, whole
 from games.core import ILLEGAL, Game, LabelledPositions, State

@@ -37,6 +37,39 @@ def write_text(path: Path, text: str) -> None:
         raise CheckpointError(f"cannot write {path}: {error.strerror}") from None
 
 
+def claim(path: Path, plan: Mapping[str, Any], what: str, growing: Sequence[str] = ()) -> None:
+    """Writes the plan of the work of a folder, or finds the same one there.
+
+    Args:
+      path: of its file; its folder is made.
+      plan: for JSON.
+      what: the folder holds, for the message.
+      growing: entries that may differ; they are written anew.
+
+    Raises:
+      ValueError: one line: the folder holds other work, or something else.
+    """
+    asked = json.loads(json.dumps(plan))
+    folder = path.parent
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; name another folder")
+    if not path.exists() and folder.is_dir() and any(not inside.name.startswith(".") for inside in folder.iterdir()):
+        raise ValueError(f"{folder} is not empty and holds no {what}; name another folder")
+    if path.exists():
+        try:
+            found = dict(json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as error:
+            raise ValueError(f"{path} cannot be read: {error}") from None
+        for name in sorted(asked.keys() | found.keys()):
+            if name not in growing and found.get(name) != asked.get(name):
+                said = f"its {name} is {found.get(name)}, not {asked.get(name)}"
+                raise ValueError(f"{folder} holds another {what}: {said}; name another folder")
+        if found == asked:
+            return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(path, json.dumps(asked, indent=1) + "\n")
+
+
 def write(path: Path, iteration: int, strength: float | None, leaves: Mapping[str, Any]) -> None:
     """Writes manifest.json for the files below `path` and a state of these leaves (name -> shape and dtype)."""
     manifest: dict[str, Any] = {"iteration": iteration, "strength": strength, "leaves": leaves}

@@ -50,11 +50,19 @@ def grid_square(
 
 
 def play_text(game: Game, text: str) -> State:
-    """The position after the moves of `text`, from the start.
+    """The position after the moves of `text`, from the start; see `play_moves`."""
+    return play_moves(game, text)[0][-1]
+
+
+def play_moves(game: Game, text: str) -> tuple[list[State], list[int]]:
+    """The moves of `text`, from the start.
 
     Args:
       game: its step is compiled once and then reused.
       text: moves as the game's notation writes them, with its separator between them.
+
+    Returns:
+      The positions, the first and last among them, and the actions between them.
 
     Raises:
       ValueError: a move cannot be read, is illegal, or comes after the end of the game.
@@ -62,16 +70,17 @@ def play_text(game: Game, text: str) -> State:
     separator = game.notation.separator
     moves = list(text) if separator == "" else text.split()
     key = jax.random.key(0)
-    state = jitted(game.init)(key)
+    states = [jitted(game.init)(key)]
+    actions: list[int] = []
     for number, move in enumerate(moves, start=1):
-        if bool(state.terminal):
+        if bool(states[-1].terminal):
             raise ValueError(f"move {number} ({move}) comes after the end of the game")
         try:
-            action = game.notation.action(state, move)
+            actions.append(game.notation.action(states[-1], move))
         except ValueError as error:
             raise ValueError(f"move {number}: {error}") from None
-        state = jitted(game.step)(state, jnp.int32(action), key)
-    return state
+        states.append(jitted(game.step)(states[-1], jnp.int32(actions[-1]), key))
+    return states, actions
 
 
 def action_by_text(move: Callable[[State, int], str], example: str) -> Callable[[State, str], int]:

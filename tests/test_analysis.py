@@ -21,7 +21,7 @@ from azero.answers import (
     tree_traced,
 )
 from azero.config import NetworkConfig, SearchConfig
-from azero.match import wilson
+from azero.score import wilson
 from azero.network import make_network
 from azero.search import network_evaluate
 from games.core import ILLEGAL

@@ -265,6 +265,6 @@ def test_the_clock_of_learning_stands_still_while_strength_is_measured(monkeypat
 
 
 def test_expected_score_is_the_inverse_of_elo():
-    from azero.match import elo
+    from azero.score import elo
 
     assert learning.expected_score(elo(0.3)) == pytest.approx(0.3)

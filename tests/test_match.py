@@ -11,7 +11,8 @@ from reference_folder import write_reference
 import games
 from azero import match
 from azero.answers import Answer, Playing
-from azero.match import elo, match_result, pair_interval, play_match, random_openings, wilson
+from azero.match import play_match, random_openings
+from azero.score import elo, match_result, pair_interval, wilson
 from azero.players import Player, make_player
 from games.core import Game, Notation, State, no_symmetries
 
@@ -49,12 +50,12 @@ def test_rollout_beats_random():
 
 def test_openings_go_on_and_have_every_length():
     game = games.make("tic_tac_toe")
-    openings = random_openings(game, 400, 6, jax.random.key(0))
+    openings = random_openings(game, 400, 6, jax.random.key(0)).states
     stones = np.bitwise_count(np.asarray(openings.board)).sum(-1)
     assert not np.asarray(openings.terminal).any()
     assert set(stones.tolist()) == set(range(7))
     assert len(np.unique(np.asarray(openings.board)[stones == 1], axis=0)) == 9
-    assert (np.bitwise_count(np.asarray(random_openings(game, 5, 0, jax.random.key(0)).board)) == 0).all()
+    assert (np.bitwise_count(np.asarray(random_openings(game, 5, 0, jax.random.key(0)).states.board)) == 0).all()
 
 
 def make_two_each() -> Game:

@@ -24,7 +24,7 @@ from azero.answers import (
     search_answers,
 )
 from azero.config import NetworkConfig, SearchConfig
-from azero.match import actions_in_batches, random_openings
+from azero.match import answers_in_batches, random_openings
 from azero.network import Network, make_network
 from azero.players import ROLLOUT, make_player, make_players, parse_player
 from games.core import ILLEGAL
@@ -167,7 +167,7 @@ def test_network_moves_where_its_logits_are_highest_among_legal_moves():
 @pytest.mark.parametrize("text", ["FOLDER", "policy:FOLDER"])
 def test_rows_and_batches_do_not_mix(small, text):
     player, game = make_player(text.replace("FOLDER", str(small)))
-    states = random_openings(game, 10, 5, KEY)
+    states = random_openings(game, 10, 5, KEY).states
     together = player.answers(states, KEY)
     parted = in_batches(player.answers, 4)(states, KEY)
     rows = np.array([7, 0, 3])
@@ -186,7 +186,7 @@ def test_batches_compile_one_size(folder):
         sizes.append(states.terminal.shape[0])
         return random_answers(game)(states, key)
 
-    states = random_openings(game, 10, 6, KEY)
+    states = random_openings(game, 10, 6, KEY).states
     assert len(in_batches(answers, 4)(states, KEY).action) == 10
     assert sizes == [4, 4, 4]
     sizes.clear()
@@ -234,7 +234,7 @@ def test_rollout_wins_at_once_and_stops_a_win():
 def test_oracle_wins_soonest_and_loses_latest():
     game = games.make("connect_four_4x4")
     player, _ = make_player("oracle", game.name)
-    states = random_openings(game, 200, 10, KEY)
+    states = random_openings(game, 200, 10, KEY).states
     q, plies = game.oracle().q(jax.device_get(states))
     answer = player.answers(states, KEY)
     for number, action in enumerate(answer.action):
@@ -308,10 +308,11 @@ def test_a_player_leaves_a_sure_move_in_a_game_only(small, options):
 
 def test_moves_of_some_games_at_a_time(small):
     player, game = make_player(f"{small}:simulations=4,considered=2")
-    states = random_openings(game, 7, 3, KEY)
+    states = random_openings(game, 7, 3, KEY).states
     begin = player.playing.begin(states)
     games_ = np.array([6, 0, 3, 1, 5])
-    actions, memory = actions_in_batches(player.playing, 2)(begin, states, KEY, games_)
+    actions, reasons, memory = answers_in_batches(player.playing, 2)(begin, states, KEY, games_)
+    assert reasons == [""] * 5
     assert actions.tolist() == player.answers(states, KEY).action[games_].tolist()
     assert np.flatnonzero(memory.at == 0).tolist() == [0, 1, 3, 5, 6]
 
@@ -347,7 +348,7 @@ def test_the_first_position_without_an_answer_is_named(algorithm):
 
 def test_the_first_position_without_a_move_is_named(small):
     player, game = make_player(f"{small}")
-    states = random_openings(game, 5, 2, KEY)
+    states = random_openings(game, 5, 2, KEY).states
     stuck = states._replace(legal=states.legal.at[jnp.array([2, 4])].set(False))
     with pytest.raises(BadPosition, match=r"^row 2: there is no legal move, but the game is not over$"):
         player.answers(stuck, KEY)

@@ -21,7 +21,7 @@ GAME = games.make("connect_four_4x4")
 KEY = jax.random.key(0)
 SIMULATIONS = 24
 GAMES = 6
-STATES = random_openings(GAME, GAMES, 5, jax.random.key(1))
+STATES = random_openings(GAME, GAMES, 5, jax.random.key(1)).states
 STARTS = jax.tree.map(lambda leaf: jnp.stack([leaf] * GAMES), GAME.init(KEY))
 ALL = np.arange(GAMES, dtype=np.int32)
 STEP = jax.jit(jax.vmap(GAME.step, in_axes=(0, 0, None)))
@@ -203,7 +203,7 @@ def test_a_tree_is_planted_anew_where_the_old_one_does_not_serve():
     def visits(kept, states):
         return np.asarray(planner("gumbel").search(None, kept, states, ALL, KEY)[0].visits).sum(1)
 
-    other = random_openings(GAME, GAMES, 5, jax.random.key(7))
+    other = random_openings(GAME, GAMES, 5, jax.random.key(7)).states
     alike = np.array([(a == b).all() for a, b in zip(STATES.board.bits, other.board.bits, strict=True)])
     assert alike.sum() < 3
     np.testing.assert_array_equal(visits(kept, other)[~alike], fresh[~alike])  # chance led elsewhere
@@ -237,7 +237,7 @@ def test_trees_of_mctx_are_not_kept():
 
 def test_whole_games_find_more_mates_compile_once_and_keep_memory_flat():
     count, simulations = 64, 6
-    states = random_openings(GAME, count, 2, jax.random.key(3))
+    states = random_openings(GAME, count, 2, jax.random.key(3)).states
     config = SearchConfig(algorithm="puct", simulations=simulations)
     made = make_kept_search(config, GAME, judge)
     search, moved = jax.jit(made.search, donate_argnums=1), jax.jit(made.moved, donate_argnums=0)

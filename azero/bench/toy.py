@@ -110,4 +110,4 @@ def network_beside(game: Game, network: Network) -> Evaluate:
 
 def positions(game: Game, batch: int) -> State:
     """Positions [B] after 0 to OPENING random moves, none of them at the end of a game."""
-    return random_openings(game, batch, OPENING, jax.random.key(3))
+    return random_openings(game, batch, OPENING, jax.random.key(3)).states

@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import tyro
@@ -12,7 +12,6 @@ from azero.commands.arguments import parse
 from azero.commands.table import print_table
 
 if TYPE_CHECKING:
-    from azero.match import MatchResult
     from azero.players import Player
     from games.core import Game
 
@@ -31,6 +30,14 @@ class Arguments:
     """Games of a match, an even number: each opening is played with both colours."""
     opening_plies: int = 4
     """An opening is 0 to this many random moves."""
+    openings: str = ""
+    """A file of openings in their place, one a line, moves as in `azero analyze`."""
+    sprt: tuple[float, float] | None = None
+    """ELO0 ELO1: stop as soon as it is decided whether the first player is better by at most ELO0 or at least ELO1
+    (a sequential test, 5 % of error of either kind); --games is then the most that are played."""
+    out: str = ""
+    """Folder of the match: every game, in its usual record too, and what was played; matches/GAME/PLAYER-PLAYER if
+    none is given. The same command goes on with a match that was stopped."""
     seed: int = 0
     """Of the openings and of the players' chances."""
     simulations: int | None = None
@@ -51,6 +58,8 @@ def main(words: Sequence[str]) -> int:
 
     players, game = make_players(arguments.players, arguments.game, arguments.simulations)
     if len(players) == 2:
+        from azero.commands.eval_match import match_report, print_match
+
         report = match_report(arguments, players, game)
     else:
         report = oracle_report(players[0], game, arguments.seed)
@@ -58,28 +67,10 @@ def main(words: Sequence[str]) -> int:
         json.dump(report, sys.stdout, indent=2)
         print()
     elif len(players) == 2:
-        _print_match(report)
+        print_match(report)
     else:
         _print_oracle(report)
     return 0
-
-
-def match_report(arguments: Arguments, players: "list[Player]", game: "Game") -> dict[str, Any]:
-    """The match of two players, for JSON."""
-    from azero.match import play_match
-
-    with _Progress("playing") as progress:
-        result = play_match(
-            game, players[0], players[1], arguments.games, arguments.opening_plies, arguments.seed, progress
-        )
-    return {"game": game.name, "players": [player.name for player in players], "games": arguments.games} | {
-        "opening_plies": arguments.opening_plies, "seed": arguments.seed} | match_fields(result)  # fmt: skip
-
-
-def match_fields(result: "MatchResult") -> dict[str, Any]:
-    """A match's result as plain dictionaries."""
-    by_colour = {colour: tally._asdict() for colour, tally in result.by_colour.items()}
-    return result._asdict() | {"elo_interval": list(result.elo_interval), "by_colour": by_colour}
 
 
 def oracle_report(player: "Player", game: "Game", seed: int = 0) -> dict[str, Any]:
@@ -104,40 +95,6 @@ def oracle_report(player: "Player", game: "Game", seed: int = 0) -> dict[str, An
         if game.max_plies <= LONGEST_EXHAUSTIVE:
             report[kind] |= losing_lines(game, answers)
     return {"game": game.name, "player": player.name, "oracle": report}
-
-
-class _Progress:
-    """Games that have ended, on stderr; nothing where that is not a terminal."""
-
-    def __init__(self, what: str):
-        from rich.console import Console
-        from rich.progress import Progress
-
-        console = Console(stderr=True)
-        self.bar = Progress(console=console, transient=True, disable=not console.is_terminal)
-        self.what = what
-
-    def __enter__(self) -> Callable[[int, int], None]:
-        self.bar.start()
-        task = self.bar.add_task(self.what)
-        return lambda done, total: self.bar.update(task, completed=done, total=total)
-
-    def __exit__(self, *error: object) -> None:
-        self.bar.stop()
-
-
-def _print_match(report: dict[str, Any]) -> None:
-    first, second = report["players"]
-    rows = []
-    for name, row in ({"all": report} | report["by_colour"]).items():
-        counts = [row[kind] for kind in ("wins", "draws", "losses")]
-        score = (counts[0] + counts[1] / 2) / sum(counts)
-        rows.append((name if name == "all" else f"moving {name}", sum(counts), *counts, f"{score:.3f}"))
-    headings = ("", "games", "wins", "draws", "losses", "score")
-    print_table(f"{report['game']}: {first} against {second}", headings, rows, left=("",))
-    low, high = report["elo_interval"]
-    ends = ("-inf" if low is None else f"{low:+.0f}", "+inf" if high is None else f"{high:+.0f}")
-    print(f"Elo difference {report['elo']:+.0f}, 95 % interval {ends[0]} to {ends[1]}")
 
 
 def _print_oracle(report: dict[str, Any]) -> None:

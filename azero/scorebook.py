@@ -1,0 +1,93 @@
+"""The folder of a match: its settings, every game as soon as it ends, and the games as their players keep records.
+
+match.json    what is played; another match is refused
+games.jsonl   one game a line, written when it ends: a match that was stopped goes on from them
+games.sgf     (or .pgn, .txt) all of them, as azero.records writes them
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from azero.manifest import CheckpointError, claim
+from azero.match import Played
+from azero.records import Written, record_format, write_records
+from games.core import Game
+from games.notation import jitted
+
+PLAN, GAMES = "match.json", "games.jsonl"
+GROWING = ("games",)  # a match may be made longer
+
+
+class Scorebook:
+    """A match's folder, open for writing."""
+
+    def __init__(self, folder: Path, game: Game, players: tuple[str, str], settings: Mapping[str, Any]):
+        """Opens the folder, and makes it where it is not there.
+
+        Raises:
+          ValueError: one line: it holds another match, or games that cannot be read.
+        """
+        self.folder, self.game, self.players = folder, game, players
+        plan = {"game": game.name, "players": list(players)} | dict(settings)
+        claim(folder / PLAN, plan, "match", GROWING)
+        self.played = _read(folder / GAMES)
+
+    def add(self, played: Played) -> None:
+        """Writes a game down."""
+        line = json.dumps(played._asdict()) + "\n"
+        try:
+            with (self.folder / GAMES).open("a") as file:
+                file.write(line)
+        except OSError as error:
+            raise CheckpointError(f"cannot write {self.folder / GAMES}: {error.strerror}") from None
+        self.played.append(played)
+
+    def close(self) -> Path:
+        """Writes the games in their usual record; its path."""
+        path = self.folder / f"games{record_format(self.game)}"
+        played = sorted(self.played, key=lambda one: (one.pair, one.seat))
+        written = []
+        for one, moves in zip(played, moves_as_text(self.game, [one.moves for one in played]), strict=True):
+            names = self.players if one.seat == 0 else self.players[::-1]
+            said = f"opening {one.pair + 1}, {one.opening} moves of it"
+            if one.given_up:
+                said += f"; {self.players[int(one.points)]} loses: {one.given_up}"
+            written.append(Written(names, moves, (2 * one.points - 1) * (1 if one.seat == 0 else -1), said))
+        write_records(self.game, path, written)
+        return path
+
+
+def moves_as_text(game: Game, games: Sequence[Sequence[int]]) -> list[list[str]]:
+    """The moves of games from their start, in the game's notation."""
+    key = jax.random.key(0)
+    texts: list[list[str]] = []
+    for actions in games:
+        state, moves = jitted(game.init)(key), []
+        for action in actions:
+            moves.append(game.notation.move(jax.device_get(state), action))
+            state = jitted(game.step)(state, jnp.int32(action), key)
+        texts.append(moves)
+    return texts
+
+
+def _read(path: Path) -> list[Played]:
+    """The games of a file; a last line that was not finished is cut off."""
+    if not path.exists():
+        return []
+    data = path.read_bytes()
+    whole = data[: data.rfind(b"\n") + 1]
+    if whole != data:
+        path.write_bytes(whole)
+    played = []
+    for number, line in enumerate(whole.decode().splitlines(), start=1):
+        try:
+            one = Played(**json.loads(line))
+            played.append(one._replace(moves=tuple(int(move) for move in one.moves), points=float(one.points)))
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: line {number} is not a game of a match: {error}") from None
+    return played

@@ -154,7 +154,7 @@ def test_what_an_iteration_costs():
 )
 def test_options_that_cannot_be_are_refused_in_one_line(distill, reward, message):
     config = dataclasses.replace(TINY, distill=DistillConfig(**distill), reward=RewardConfig(**reward))
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is looked at below
         check(config)
     assert message in str(error.value)
     assert "\n" not in str(error.value)

@@ -122,7 +122,7 @@ def test_the_chances_match_the_share_of_turned_labels():
         config, reward, models, metrics = fitted(noise, False)
         assert metrics["pair_calibration"] < 0.1
         states = jax.tree.map(lambda leaf: leaf[-200:], positions())
-        given = np.asarray(jax.jit(lambda: rewards_of_moves(GAME, reward, models["rewards"], states))())  # noqa: B023
+        given = np.asarray(jax.jit(lambda: rewards_of_moves(GAME, reward, models["rewards"], states))())  # noqa: B023 - called at once
         right = planted_of_moves(states)
         gap = right[:, 0] - right[:, 1]
         clear = (np.abs(gap) > 0.5) & states.legal[:, 0] & states.legal[:, 1]
@@ -234,7 +234,7 @@ def test_a_file_of_comparisons_is_read(tmp_path):
     ],
 )
 def test_a_bad_line_is_named_by_its_number(tmp_path, bad, message):
-    with pytest.raises(ValueError) as error:  # noqa: PT011
+    with pytest.raises(ValueError) as error:  # noqa: PT011 - the text is looked at below
         read_comparisons(GAME, write(tmp_path, GOOD, bad))
     assert message in str(error.value)
     assert "\n" not in str(error.value)

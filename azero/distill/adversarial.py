@@ -20,13 +20,15 @@ from azero.distill.core import (
     Losses,
     Mean,
     Models,
+    Student,
     Update,
+    cross_entropy_to,
     expectation,
     log_policy,
-    losses_of,
+    make_loss,
     over_taught,
 )
-from azero.distill.reinforce import base_policy, improvement, penalty, safeguard_models, safeguard_update
+from azero.distill.reinforce import improvement, safeguard_models, safeguard_update
 from azero.network import Network, Params
 from azero.replay import Batch
 
@@ -60,20 +62,15 @@ def discriminator_models(config: DistillConfig, network: Network) -> Any:
 
 def adversarial(config: DistillConfig, network: Network) -> Loss:
     """Follows the discriminator, after `config.imitate_first` iterations of cross-entropy."""
+    improved = improvement(config, network)
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
-        logits, value = network.apply(learner.params, batch.observation)
-        logs = log_policy(logits, batch.legal)
-        reward = evidence(network, learner.models["discriminator"], batch, logs)
-        base = base_policy(config, network, learner.models, batch)
-        weight = penalty(config, learner.models)
-        reinforced, extra = improvement(config, logs, value, reward, base, batch, weight, key)
-        imitated = over_taught(batch, -expectation(batch.policy, logs))
-        policy = jnp.where(learner.iteration <= config.imitate_first, imitated, reinforced)
-        losses = losses_of(batch, logs, value, policy, extra)
-        return policy + config.value_weight * losses.value, losses
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
+        reward = evidence(network, learner.models["discriminator"], batch, student.logs)
+        reinforced, extra = improved(learner, batch, student, reward, key)
+        imitated = cross_entropy_to(batch, student)
+        return jnp.where(learner.iteration <= config.imitate_first, imitated, reinforced), extra
 
-    return loss
+    return make_loss(config, network, of_policy)
 
 
 def discriminate(config: DistillConfig, network: Network) -> Update:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from azero.config import DistillConfig
-from azero.distill.core import Learner, Lesson, Loss, Losses, Teach, expectation, log_policy, losses_of, over_taught
+from azero.distill.core import Learner, Lesson, Loss, Student, Teach, expectation, make_loss, over_taught
 from azero.network import Network
 from azero.replay import Batch
 from azero.search import Amplified
@@ -35,12 +35,8 @@ def best_answer() -> Teach:
 def literal(config: DistillConfig, network: Network) -> Loss:
     """- p(X*)."""
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
-        del key
-        logits, value = network.apply(learner.params, batch.observation)
-        logs = log_policy(logits, batch.legal)
-        missed = over_taught(batch, -expectation(batch.policy, jnp.exp(logs)))
-        losses = losses_of(batch, logs, value, missed)
-        return missed + config.value_weight * losses.value, losses
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
+        del learner, key
+        return over_taught(batch, -expectation(batch.policy, jnp.exp(student.logs))), {}
 
-    return loss
+    return make_loss(config, network, of_policy)

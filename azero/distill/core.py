@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from azero.config import SearchConfig
-from azero.network import Params
+from azero.config import DistillConfig, SearchConfig
+from azero.network import Network, Params
 from azero.replay import Batch
 from azero.search import Amplified
 from games.core import State
@@ -48,12 +48,22 @@ class Losses(NamedTuple):
     extra: dict[str, jax.Array]  # what this kind has to say besides
 
 
+class Student(NamedTuple):
+    """What M1 says of a batch."""
+
+    logits: jax.Array  # float32 [M, A]
+    logs: jax.Array  # log pi, float32 [M, A]
+    value: jax.Array  # float32 [M], for the player to move
+
+
 Amplifier = Callable[[Learner, State, jax.Array], Amplified]  # (learner, states [B], key) -> M2's answers
 Amplifiers = Callable[[SearchConfig, bool], Amplifier]  # (search, explore) -> M2
 Teach = Callable[[Learner, State, Amplified, jax.Array], Lesson]
 Act = Callable[[Learner, State, Amplified, jax.Array], jax.Array]  # (learner, states, answers, key) -> moves int32 [B]
 Loss = Callable[[Learner, Batch, jax.Array], tuple[jax.Array, Losses]]
 Mean = Callable[[Any], Any]  # the mean of a pytree over all devices
+OfPolicy = Callable[[Learner, Batch, "Student", jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+# (learner, batch, what the student says of it, key) -> the loss of the policy, float32 [], and what to report besides
 Update = Callable[[Learner, Batch, Losses, jax.Array, Mean], tuple[Models, dict[str, jax.Array]]]
 # (learner after its step, the batch, its losses, key, mean) -> the models after theirs, and metrics
 Gather = Callable[[Learner, State, jax.Array], tuple[Models, dict[str, jax.Array]]]
@@ -108,8 +118,26 @@ def over_taught(batch: Batch, rows: jax.Array) -> jax.Array:
     return jnp.where(taught, rows, 0.0).sum() / jnp.maximum(taught.sum(), 1)
 
 
+def make_loss(config: DistillConfig, network: Network, of_policy: OfPolicy) -> Loss:
+    """A kind's loss: of its policy, and the squared error of the values, which is the same for all."""
+
+    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+        logits, value = network.apply(learner.params, batch.observation)
+        logs = log_policy(logits, batch.legal)
+        policy, extra = of_policy(learner, batch, Student(logits, logs, value), key)
+        losses = losses_of(batch, logs, value, policy, extra)
+        return policy + config.value_weight * losses.value, losses
+
+    return loss
+
+
+def cross_entropy_to(batch: Batch, student: Student) -> jax.Array:
+    """- sum_a policy(a) log pi(a) with the policy kept of M2's answers, float32 []."""
+    return over_taught(batch, -expectation(batch.policy, student.logs))
+
+
 def losses_of(
-    batch: Batch, logs: jax.Array, value: jax.Array, policy: jax.Array, extra: dict[str, jax.Array] | None = None
+    batch: Batch, logs: jax.Array, value: jax.Array, policy: jax.Array, extra: dict[str, jax.Array]
 ) -> Losses:
     """The record of a batch.
 
@@ -120,4 +148,4 @@ def losses_of(
     """
     spread = over_taught(batch, entropy(batch.policy))
     crossed = over_taught(batch, -expectation(batch.policy, logs))
-    return Losses(policy, jnp.square(value - batch.value).mean(), spread, crossed - spread, extra or {})
+    return Losses(policy, jnp.square(value - batch.value).mean(), spread, crossed - spread, extra)

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from azero.config import DistillConfig
-from azero.distill.core import Learner, Lesson, Loss, Losses, Teach, expectation, log_policy, losses_of, over_taught
+from azero.distill.core import Learner, Lesson, Loss, Student, Teach, cross_entropy_to, entropy, make_loss, over_taught
 from azero.network import Network
 from azero.replay import Batch
 from azero.search import Amplified
@@ -29,15 +29,10 @@ def whole_policy(config: DistillConfig, visits: bool) -> Teach:
 
 
 def cross_entropy(config: DistillConfig, network: Network) -> Loss:
-    """- sum_a policy(a) log pi(a), with the policy that was kept of M2's answers."""
+    """KL(policy || pi), which has the gradient of the cross-entropy, with the policy that was kept of M2's answers."""
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
-        del key
-        logits, value = network.apply(learner.params, batch.observation)
-        logs = log_policy(logits, batch.legal)
-        crossed = over_taught(batch, -expectation(batch.policy, logs))
-        losses = losses_of(batch, logs, value, crossed)
-        losses = losses._replace(policy=losses.kl)
-        return crossed + config.value_weight * losses.value, losses
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
+        del learner, key
+        return cross_entropy_to(batch, student) - over_taught(batch, entropy(batch.policy)), {}
 
-    return loss
+    return make_loss(config, network, of_policy)

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 
 from azero.config import DistillConfig
-from azero.distill.core import Learner, Loss, Losses, expectation, log_policy, losses_of, over_taught
-from azero.distill.reinforce import base_policy, improvement, penalty
+from azero.distill.core import Learner, Loss, Student, cross_entropy_to, make_loss, over_taught
+from azero.distill.reinforce import improvement
 from azero.network import Network
 from azero.replay import Batch
 
@@ -26,39 +26,30 @@ def imitation_share(config: DistillConfig, iteration: jax.Array) -> jax.Array | 
 
 def mixed(config: DistillConfig, network: Network) -> Loss:
     """Cross-entropy to M2's policy beside REINFORCE on its approval."""
+    improved = improvement(config, network)
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
         assert batch.approval is not None
-        logits, value = network.apply(learner.params, batch.observation)
-        logs = log_policy(logits, batch.legal)
         share = imitation_share(config, learner.iteration)
-        base = base_policy(config, network, learner.models, batch)
-        weight = penalty(config, learner.models)
-        reinforced, extra = improvement(config, logs, value, batch.approval.q, base, batch, weight, key)
-        imitated = over_taught(batch, -expectation(batch.policy, logs))
-        policy = share * imitated + (1 - share) * reinforced
-        losses = losses_of(batch, logs, value, policy, extra)
-        return policy + config.value_weight * losses.value, losses
+        reinforced, extra = improved(learner, batch, student, batch.approval.q, key)
+        return share * cross_entropy_to(batch, student) + (1 - share) * reinforced, extra
 
-    return loss
+    return make_loss(config, network, of_policy)
 
 
 def margin(config: DistillConfig, network: Network) -> Loss:
     """Squared error of the values of moves, and the large margin of M2's answer."""
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
         del key
         assert batch.approval is not None
-        logits, value = network.apply(learner.params, batch.observation)
-        q = logits / VALUE_LOGITS
+        q = student.logits / VALUE_LOGITS
         share = imitation_share(config, learner.iteration)
         error = jnp.where(batch.legal, jnp.square(q - batch.approval.q), 0.0).sum(axis=-1) / batch.legal.sum(axis=-1)
         answer = batch.policy.argmax(axis=-1)[:, None]
         others = jnp.arange(q.shape[-1]) != answer
         best = jnp.where(batch.legal, q + config.margin * others, -jnp.inf).max(axis=-1)
         missing = best - jnp.take_along_axis(q, answer, axis=-1)[:, 0]
-        policy = over_taught(batch, share * missing + (1 - share) * error)
-        losses = losses_of(batch, log_policy(logits, batch.legal), value, policy)
-        return policy + config.value_weight * losses.value, losses
+        return over_taught(batch, share * missing + (1 - share) * error), {}
 
-    return loss
+    return make_loss(config, network, of_policy)

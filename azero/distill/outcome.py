@@ -14,11 +14,11 @@ from azero.distill.core import (
     Learner,
     Lesson,
     Loss,
-    Losses,
+    Student,
     Teach,
     expectation,
     log_policy,
-    losses_of,
+    make_loss,
     over_taught,
 )
 from azero.network import Network
@@ -54,21 +54,19 @@ def own_policy() -> Teach:
 def outcome(config: DistillConfig, network: Network) -> Loss:
     """The clipped policy gradient of the moves made; moves of random openings teach no policy."""
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
-        del key
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
+        del learner, key
         assert batch.approval is not None
-        logits, value = network.apply(learner.params, batch.observation)
-        logs = log_policy(logits, batch.legal)
+        logs = student.logs
         made = jnp.maximum(batch.approval.action, 0)[:, None]
         old = jnp.take_along_axis(batch.policy, made, axis=-1)[:, 0]
         ratio = jnp.exp(jnp.take_along_axis(logs, made, axis=-1)[:, 0]) / jnp.maximum(old, jnp.finfo(jnp.float16).tiny)
-        advantage = batch.value - jax.lax.stop_gradient(value)
+        advantage = batch.value - jax.lax.stop_gradient(student.value)
         clipped = jnp.clip(ratio, 1 - config.clip, 1 + config.clip)
         gained = jnp.minimum(ratio * advantage, clipped * advantage)
         own = batch.approval.action >= 0
         spread = over_taught(batch, -expectation(jnp.exp(logs), logs))
         policy = -jnp.where(own, gained, 0.0).sum() / jnp.maximum(own.sum(), 1) - config.entropy * spread
-        losses = losses_of(batch, logs, value, policy, {"policy_entropy": spread})
-        return policy + config.value_weight * losses.value, losses
+        return policy, {"policy_entropy": spread}
 
-    return loss
+    return make_loss(config, network, of_policy)

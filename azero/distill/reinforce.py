@@ -19,10 +19,11 @@ from azero.distill.core import (
     Loss,
     Losses,
     Models,
+    Student,
     Teach,
     expectation,
     log_policy,
-    losses_of,
+    make_loss,
     over_taught,
 )
 from azero.distill.safeguards import next_weight, safe_target
@@ -105,39 +106,40 @@ def reference_policy(policy: jax.Array, legal: jax.Array) -> jax.Array:
     return floored / floored.sum(axis=-1, keepdims=True)
 
 
-def improvement(
-    config: DistillConfig, logs: jax.Array, value: jax.Array, reward: jax.Array, base: jax.Array, batch: Batch,
-    weight: jax.Array | float, key: jax.Array,
-) -> tuple[jax.Array, dict[str, jax.Array]]:  # fmt: skip
-    """The loss of the policy under a reward, with its safeguards, and what to report of it.
+Improve = Callable[[Learner, Batch, Student, jax.Array, jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
+# (learner, batch, student, reward float32 [M, A] for the mover, key) -> loss of the policy, and what to report of it
 
-    Args:
-      logs: log pi float32 [M, A] of the student.
-      value: its values float32 [M].
-      reward: float32 [M, A], for the mover.
-      base: float32 [M, A], the imitation policy.
-      weight: of KL(pi || base).
-    """
-    policy = jnp.exp(logs)
-    still = jax.lax.stop_gradient(policy)
-    target = safe_target(config, jax.lax.stop_gradient(logs), reward, base)
-    value = jax.lax.stop_gradient(value)
-    search_value = batch.value if batch.approval is None else batch.approval.value
-    if target is None:
-        followed = over_taught(batch, score(config, logs, reward, value, search_value, key))
-    else:
-        followed = over_taught(batch, -expectation(jax.lax.stop_gradient(target), logs))
-    near = reference_policy(base, batch.legal)
-    divergence = over_taught(batch, expectation(policy, logs - jnp.log(jnp.where(batch.legal, near, 1.0))))
-    spread = over_taught(batch, -expectation(policy, logs))
-    extra = {
-        "reward": over_taught(batch, expectation(still, reward)),
-        "reference_kl": divergence,
-        "policy_entropy": spread,
-    }
-    # An addend of weight 0 is left out, for its gradient would still be computed.
-    loss = followed - config.entropy * spread if config.entropy else followed
-    return loss + weight * divergence if config.kl else loss, extra
+
+def improvement(config: DistillConfig, network: Network) -> Improve:
+    """The loss of the policy under a reward, with its safeguards."""
+
+    def improve(
+        learner: Learner, batch: Batch, student: Student, reward: jax.Array, key: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        logs = student.logs
+        policy = jnp.exp(logs)
+        still = jax.lax.stop_gradient(policy)
+        base = base_policy(config, network, learner.models, batch)
+        target = safe_target(config, jax.lax.stop_gradient(logs), reward, base)
+        value = jax.lax.stop_gradient(student.value)
+        search_value = batch.value if batch.approval is None else batch.approval.value
+        if target is None:
+            followed = over_taught(batch, score(config, logs, reward, value, search_value, key))
+        else:
+            followed = over_taught(batch, -expectation(jax.lax.stop_gradient(target), logs))
+        near = reference_policy(base, batch.legal)
+        divergence = over_taught(batch, expectation(policy, logs - jnp.log(jnp.where(batch.legal, near, 1.0))))
+        spread = over_taught(batch, -expectation(policy, logs))
+        extra = {
+            "reward": over_taught(batch, expectation(still, reward)),
+            "reference_kl": divergence,
+            "policy_entropy": spread,
+        }
+        # An addend of weight 0 is left out, for its gradient would still be computed.
+        loss = followed - config.entropy * spread if config.entropy else followed
+        return loss + penalty(config, learner.models) * divergence if config.kl else loss, extra
+
+    return improve
 
 
 def penalty(config: DistillConfig, models: dict[str, Any] | None) -> jax.Array | float:
@@ -190,15 +192,10 @@ def safeguard_update(config: DistillConfig) -> Any:
 
 def reinforce(config: DistillConfig, network: Network) -> Loss:
     """Follows M2's approval."""
+    improved = improvement(config, network)
 
-    def loss(learner: Learner, batch: Batch, key: jax.Array) -> tuple[jax.Array, Losses]:
+    def of_policy(learner: Learner, batch: Batch, student: Student, key: jax.Array) -> tuple[jax.Array, dict]:
         assert batch.approval is not None
-        logits, value = network.apply(learner.params, batch.observation)
-        logs = log_policy(logits, batch.legal)
-        base = base_policy(config, network, learner.models, batch)
-        weight = penalty(config, learner.models)
-        policy, extra = improvement(config, logs, value, batch.approval.q, base, batch, weight, key)
-        losses = losses_of(batch, logs, value, policy, extra)
-        return policy + config.value_weight * losses.value, losses
+        return improved(learner, batch, student, batch.approval.q, key)
 
-    return loss
+    return make_loss(config, network, of_policy)

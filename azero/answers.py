@@ -47,9 +47,9 @@ class Playing(NamedTuple):
     begin: Callable[[State], Memory]  # states [B], of which only the shapes count
     answer: Callable[[Memory, State, jax.Array, np.ndarray], tuple[Answer, Memory]]
     # memory, used up; states [B]; key; the games asked about, int [N], each once, or B to fill up -> Answer [N], memory
-    moved: Callable[
-        [Memory, np.ndarray], Memory
-    ]  # memory; a move in each game, int32 [B], from the start on, or NO_MOVE
+    moved: Callable[[Memory, np.ndarray], Memory]
+    # memory; a move in each game, int32 [B], or NO_MOVE; it is told of all moves from the start of the games
+    at_once: int | None = None  # games that it gains by playing side by side, where more are no gain
 
 
 class BadPosition(ValueError):

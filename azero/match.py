@@ -121,11 +121,12 @@ def _points(over: dict[tuple[int, int], Played]) -> np.ndarray:
 
 
 def _pairs_at_once(players: tuple[Player, Player], openings: Openings) -> int:
-    """How many pairs of games the memory allows; all where the players keep nothing."""
+    """How many pairs of games the players gain by, and the memory allows; all where they keep nothing."""
     pair = jax.tree.map(lambda leaf: leaf[:1].repeat(2, axis=0), openings.start)
     kept = [jax.eval_shape(player.playing.begin, pair) for player in players if player.playing]
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
-    return max(1, min(len(openings.actions), MEMORY // max(size, 1)))
+    wanted = [player.playing.at_once // 2 for player in players if player.playing and player.playing.at_once]
+    return max(1, min([len(openings.actions), MEMORY // max(size, 1), *wanted]))
 
 
 def random_openings(game: Game, count: int, plies: int, key: jax.Array) -> Openings:

@@ -7,6 +7,8 @@ checkpoints/connect_four      a folder of weights; those that come with azero ar
 policy:runs/c4                the network's own move
 rollout:simulations=1000      tree search with random playouts
 random, oracle, human
+gtp:gnugo --mode gtp          a program that speaks GTP or UCI, with options before the colon, as in
+uci[seconds=0.1]:stockfish
 """
 
 import dataclasses
@@ -21,20 +23,20 @@ import jax
 
 import azero
 from azero import answers as ways
-from azero.answers import Answers, Playing, Traced
+from azero.answers import Answer, Answers, Playing, Traced
 from azero.checkpoint import weights
 from azero.config import Config, SearchConfig, check, from_dict
+from azero.engines import engine_playing, names_program, read_program
 from azero.manifest import CheckpointError
 from azero.network import make_network, unnamed
 from azero.options import read_options, read_value
 from azero.search import Evaluate, network_evaluate
 from games import make
-from games.core import Game
+from games.core import Game, State
 
 logger = logging.getLogger(__name__)
 
 PLAIN = ("random", "rollout", "oracle", "human")  # players that need no checkpoint
-ENGINES = ("gtp", "uci")
 ROLLOUT = SearchConfig(algorithm="puct", simulations=1000)
 SEARCH_OPTIONS = (
     "simulations", "algorithm", "considered", "value_scale", "maxvisit_init", "rescale_values", "c_init", "fpu",
@@ -47,7 +49,18 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "random": (),
     "oracle": (),
     "human": (),
+    "gtp": (),  # those of engines are read where the engine is asked which it has
+    "uci": (),
 }
+
+
+class Searching(NamedTuple):
+    """What a player's tree search is made of."""
+
+    config: SearchConfig
+    evaluate: Evaluate
+    params: Any
+    reuse: bool  # in a game, it searches on in the tree of the last move
 
 
 class Player(NamedTuple):
@@ -60,13 +73,14 @@ class Player(NamedTuple):
     person: bool = False  # asked only what has to be answered, never to fill up a batch
     playing: Playing | None = None  # how it plays games, if not by its answers to one position after the other
     traced: Callable[[], Traced] | None = None  # its answers with their trees, if it searches any
+    searching: Searching | None = None  # its tree search, if it has one
 
 
 class Named(NamedTuple):
     """A player's text, taken apart."""
 
     text: str
-    kind: str  # "network", "policy" or one of PLAIN
+    kind: str  # "network", "policy", one of PLAIN or one of azero.engines.PROTOCOLS
     folder: Path | None  # of the checkpoint
     iteration: int | None  # None is the newest
     options: dict[str, str]
@@ -117,9 +131,9 @@ def parse_player(text: str) -> Named:
     Raises:
       ValueError: it does not parse, or names an option or a folder that is not there.
     """
+    if names_program(text):
+        return Named(text, read_program(text).kind, None, None, {})
     head, _, rest = text.partition(":")
-    if head in ENGINES:
-        raise ValueError(f"{text}: players by {head.upper()} are not there yet")
     if head in PLAIN:
         return Named(text, head, None, None, _options(text, head, rest if ":" in text else None))
     kind, place = ("policy", rest) if head == "policy" else ("network", text)
@@ -159,6 +173,7 @@ def _searcher(name: str, config: SearchConfig, game: Game, evaluate: Evaluate, p
         functools.partial(ways.tree_answers(config, game, evaluate), params),
         playing=ways.tree_playing(config, game, evaluate, params, reuse),
         traced=functools.partial(ways.tree_traced, config, game, evaluate, params),
+        searching=Searching(config, evaluate, params, reuse),
     )
 
 
@@ -235,9 +250,17 @@ def _plain(named: Named, game: Game) -> Player:
             return Player(named.text, ways.oracle_answers(game))
         case "human":
             return Player(named.text, ways.human_answers(game), person=True)
+        case "gtp" | "uci":
+            playing = engine_playing(read_program(named.text), game)
+            return Player(named.text, functools.partial(_no_judge, named.text), playing=playing)
         case _:
             search = _search(named, ROLLOUT)
             return _searcher(named.text, search, game, ways.playout_judge(game), None, _reuse(named, search))
+
+
+def _no_judge(name: str, states: State, key: jax.Array) -> Answer:
+    """The answer to positions of one that follows games from their start."""
+    raise ValueError(f"{name} plays games, it does not judge positions")
 
 
 def _reuse(named: Named, search: SearchConfig) -> bool:

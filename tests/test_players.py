@@ -72,7 +72,7 @@ def test_text_is_taken_apart(folder):
         ("policy:FOLDER:simulations=3", "unknown option 'simulations'; it has none"),
         ("random:simulations=3", "unknown option 'simulations'"),
         ("policy:FOLDER:reuse=true", "unknown option 'reuse'; it has none"),
-        ("gtp:gnugo --mode gtp", "players by GTP are not there yet"),
+        ("gtp", "names no command; an engine is written like gtp:gnugo --mode gtp"),
     ],
 )
 def test_text_that_does_not_parse(folder, text, message):

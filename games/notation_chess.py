@@ -6,6 +6,7 @@ underpromotions (rook, bishop, knight; each ahead, to the right, to the left), t
 those of a knight.
 """
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -38,6 +39,40 @@ def chess_notation() -> Notation:
 def gardner_chess_notation() -> Notation:
     """UCI on 5 x 5. White is in upper case."""
     return _notation(5, lambda state: np.asarray(state.board.env._board), "b2b3 or b4b5q")
+
+
+def whole_fen(fen: str, size: int) -> str:
+    """A FEN with all of its six fields; the last two, or four, may be left out.
+
+    Raises:
+      ValueError: it is no position of a board of this size; the message says what is wrong with it.
+    """
+    fields = fen.split()
+    given = len(fields)
+    if not 2 <= given <= 6:
+        raise ValueError(f"a FEN has 6 fields, not {given}")
+    fields += ["-", "-", "0", "1"][given - 2 :]
+    ranks = fields[0].split("/")
+    for rank in ranks:
+        if not re.fullmatch(r"[1-8pnbrqkPNBRQK]+", rank) or sum(int(c) if c.isdigit() else 1 for c in rank) != size:
+            raise ValueError(f"{rank!r} is not a rank of {size} squares")
+    if len(ranks) != size:
+        raise ValueError(f"a board of {size} ranks, not {len(ranks)}")
+    for king, pieces in (("K", str.isupper), ("k", str.islower)):
+        if fields[0].count(king) != 1 or sum(map(pieces, fields[0])) > 2 * size:
+            raise ValueError(f"each side has one king and at most {2 * size} pieces")
+    if any(c in "pP" for c in ranks[0] + ranks[-1]):
+        raise ValueError("a pawn on the first or the last rank")
+    for field, form in zip(fields[1:], ("[wb]", "-|K?Q?k?q?", "-|[a-h][36]", r"\d{1,3}", r"\d{1,3}"), strict=True):
+        if not re.fullmatch(form, field):
+            raise ValueError(f"{field!r} is no field of a FEN here")
+    for right in fields[2].strip("-"):
+        rank = re.sub(r"\d", lambda empty: "." * int(empty[0]), ranks[-1] if right.isupper() else ranks[0])
+        rook = 7 if right in "Kk" else 0
+        king, castle = ("K", "R") if right.isupper() else ("k", "r")
+        if size != 8 or rank[4] != king or rank[rook] != castle:
+            raise ValueError(f"castling {right!r}, but king and rook do not stand as in the beginning")
+    return " ".join(fields)
 
 
 def _notation(size: int, pieces: Callable[[State], np.ndarray], example: str) -> Notation:

@@ -127,6 +127,38 @@ def make_custom(name: str) -> Game:
     )
 
 
+def position(game: Game, fen: str) -> State:
+    """A position of chess or Gardner's chess; nothing is known of the moves before it.
+
+    Args:
+      fen: six fields.
+    """
+    from pgx.experimental.chess import from_fen
+    from pgx.gardner_chess import State as GardnerState
+
+    env_state = from_fen(fen) if game.name == "chess" else GardnerState._from_fen(fen)
+    player = jnp.int32(fen.split()[1] == "b")
+    start = game.init(jax.random.key(0))
+    bare = _bare(env_state, ENTRIES[game.name].mask_in_rules)
+    over = env_state.terminated
+    return State(
+        board=Board(jax.tree.map(lambda new, old: jnp.asarray(new, old.dtype), bare, start.board.env), jnp.int32(0)),
+        to_play=player,
+        legal=env_state.legal_action_mask | over,
+        reward=jnp.zeros((), jnp.float32),
+        discount=jnp.where(over, 0.0, -1.0).astype(jnp.float32),
+        terminal=over,
+    )
+
+
+def fen_of(state: State) -> str:
+    """The FEN of a position of chess or Gardner's chess."""
+    from pgx.experimental.chess import to_fen
+
+    env_state = state.board.env
+    return to_fen(env_state) if env_state.env_id == "chess" else env_state._to_fen()
+
+
 class _Functions(NamedTuple):
     init: Callable[[jax.Array], State]
     step: Callable[[State, jax.Array, jax.Array], State]

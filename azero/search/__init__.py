@@ -10,7 +10,7 @@ from azero.network import Network, Params
 from azero.search.amplified import Amplified, Evaluate
 from azero.search.gumbel import make_gumbel
 from azero.search.puct import make_puct
-from azero.search.reuse import Kept, Planner, make_kept_search
+from azero.search.reuse import Kept, Planner, main_line, make_kept_search
 from azero.search.tree import plant, priors
 from games.core import Game, State
 
@@ -22,6 +22,7 @@ __all__ = [
     "Kept",
     "Planner",
     "Search",
+    "main_line",
     "make_kept_search",
     "make_search",
     "make_tree_search",

@@ -37,6 +37,9 @@ class Planner(NamedTuple):
     search: Callable[[Params, Kept, State, jax.Array, jax.Array], tuple[Amplified, Kept]]
     # params, kept, states [L], games int32 [L], key -> Amplified [L], with the visits of the moves from all searches;
     # the games that the states belong to are below B, each there once, or B to search a state and keep nothing
+    more: Callable[[Params, Kept, jax.Array], tuple[Amplified, Kept]]
+    # params, kept, key -> one more search [B] of the positions that every game was last searched in, in the same trees,
+    # which must have room for it
 
 
 def make_kept_search(
@@ -85,7 +88,11 @@ def make_kept_search(
         amplified, tree = algorithm.search(tree, params, tree_key)
         return amplified, Kept(_put(kept.tree, tree, games), kept.at.at[games].set(0, mode="drop"))
 
-    return Planner(begin, moved, search)
+    def more(params: Params, kept: Kept, key: jax.Array) -> tuple[Amplified, Kept]:
+        amplified, tree = algorithm.search(kept.tree, params, key)
+        return amplified, kept._replace(tree=tree)
+
+    return Planner(begin, moved, search, more)
 
 
 def moved(kept: Kept, actions: jax.Array) -> Kept:
@@ -95,6 +102,20 @@ def moved(kept: Kept, actions: jax.Array) -> Kept:
     made = tried & (kept.tree.action[node] == actions[:, None])
     child = kept.tree.child[node, made.argmax(axis=-1)].astype(jnp.int32)
     return kept._replace(at=jnp.where((kept.at != NONE) & made.any(axis=-1), child, NONE))
+
+
+def main_line(tree: Tree, entry: jax.Array, plies: int) -> jax.Array:
+    """The moves int32 [plies] most visited from an entry on, each in reply to the one before; NONE beyond the tree."""
+    root = entry // tree.room * tree.room
+
+    def down(entry: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
+        visits = tree.node.edges.visits[entry]
+        edge = visits.argmax()
+        there = (entry != NONE) & (visits[edge] > 0)
+        below = root + tree.child[entry, edge].astype(jnp.int32)
+        return jnp.where(there, below, NONE), jnp.where(there, tree.action[entry, edge].astype(jnp.int32), NONE)
+
+    return jax.lax.scan(down, entry, length=plies)[1]
 
 
 def subtrees(tree: Tree, games: jax.Array, at: jax.Array) -> Tree:

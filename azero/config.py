@@ -207,7 +207,7 @@ def check(config: Config) -> None:
         if not 0 < field(config, path) < math.inf:
             raise ValueError(f"{path} must be above 0, not {field(config, path)}")
     for path in NOT_NEGATIVE:
-        if not 0 <= field(config, path) < math.inf:
+        if (value := field(config, path)) is not None and not 0 <= value < math.inf:
             raise ValueError(f"{path} must be 0 or more, not {field(config, path)}")
     for path in SHARES:
         if not 0 <= field(config, path) <= 1:
@@ -270,8 +270,15 @@ def _read(kind: type, data: dict[str, Any], prefix: str) -> Any:
                 raise ValueError(f"config field {path} must be a group of fields, not {value!r}")
             values[name] = _read(type(default), value, f"{path}.")
         else:
-            values[name] = _read_value(type(default), value, fields[name].type, path)
+            none = default is None and value is None
+            values[name] = None if none else _read_value(kind_of(fields[name]), value, fields[name].type, path)
     return kind(**values)
+
+
+def kind_of(declared: dataclasses.Field[Any]) -> type:
+    """The type of a field's values, where one is given."""
+    kind: type = get_args(declared.type)[0] if declared.default is None else type(declared.default)
+    return kind
 
 
 def _read_value(kind: type, value: Any, annotation: Any, path: str) -> Any:

@@ -38,8 +38,9 @@ class DistillConfig:
     """reinforce, mixed: a move's value in the tree of its position, or a fresh search of the position after it."""
     entropy: float = 0.01
     """Kinds that reinforce, outcome: weight of the policy's entropy, nats."""
-    kl: float = 0.0
-    """Safeguard: weight of KL(student || reference)."""
+    kl: float | None = None
+    """Safeguard: weight of KL(student || reference). Where none is given, it is 0.1 for reward_model, whose improvement
+    is KL-regularised, and 0 for the others."""
     kl_target: float = 0.0
     """Safeguard: the weight kl is moved until KL(student || reference) is this many nats; 0 keeps it."""
     reference: Literal["search", "start"] = "search"
@@ -108,6 +109,7 @@ class RewardConfig:
     """Share of the comparisons that is never learned from, to watch the fit."""
 
 
+REWARD_KL = 0.1  # without it the student follows what the reward networks do not know (docs/log.md, 2026-11-21)
 SAFEGUARDS = ("kl", "kl_target", "reference", "quantilize", "halfway")
 REINFORCING = ("answers", "baseline", "entropy", *SAFEGUARDS)
 APPLIES: dict[str, tuple[str, ...]] = {
@@ -177,6 +179,13 @@ def baseline_of(kind: str, distill: DistillConfig) -> Baseline:
     return "all_actions" if kind in ("reward_model", "adversarial") else "search_value"
 
 
+def kl_of(kind: str, distill: DistillConfig) -> float:
+    """The weight of the divergence that `kl` stands for."""
+    if distill.kl is not None:
+        return distill.kl
+    return REWARD_KL if kind == "reward_model" else 0.0
+
+
 def _check_together(kind: str, distill: DistillConfig) -> None:
     if distill.baseline == "leave_one_out" and distill.answers < 2:
         raise ValueError(f"distill.baseline leave_one_out needs distill.answers of 2 or more, not {distill.answers}")
@@ -184,14 +193,14 @@ def _check_together(kind: str, distill: DistillConfig) -> None:
         raise ValueError(f"distill.baseline all_actions draws no answers; leave out distill.answers {distill.answers}")
     if distill.imitation_half_life and not distill.imitation_weight:
         raise ValueError("distill.imitation_half_life needs distill.imitation_weight above 0")
-    if distill.kl_target and not distill.kl:
+    if distill.kl_target and not kl_of(kind, distill):
         raise ValueError("distill.kl_target needs distill.kl above 0, the weight to begin with")
     targeted = [name for name in ("quantilize", "halfway") if getattr(distill, name)]
     if targeted and (distill.answers > 1 or distill.baseline != "auto"):
         raise ValueError(f"distill.{targeted[0]} distils a whole policy; distill.answers and baseline do not apply")
     if distill.mixture == "margin" and (unused := sorted(_changed(distill) & set(REINFORCING))):
         raise ValueError(f"distill.{unused[0]} does not apply to distill.mixture margin, which draws no answers")
-    if distill.reference != "search" and not (distill.kl or distill.quantilize):
+    if distill.reference != "search" and not (kl_of(kind, distill) or distill.quantilize):
         raise ValueError("distill.reference needs distill.kl or distill.quantilize")
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from azero.config import Config, check, field, from_dict, to_dict
+from azero.config import Config, check, field, from_dict, kind_of, to_dict
 from azero.kinds import APPLIES, KINDS
 from azero.options import read_value
 
@@ -63,7 +63,8 @@ def read_variant(text: str, base: Config) -> Variant:
             raise ValueError(f"variant {text}: option {path} is given twice")
         seen.add(path)
         group, _, last = path.partition(".")
-        fields[group][last] = read_value(f"variant {text}", path, value, type(field(base, path)))
+        declared = {one.name: one for one in dataclasses.fields(field(base, group))}
+        fields[group][last] = read_value(f"variant {text}", path, value, kind_of(declared[last]))
     try:
         config = from_dict(fields)
         check(config)

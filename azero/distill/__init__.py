@@ -19,7 +19,7 @@ from azero.distill.reinforce import (
     safeguard_update,
 )
 from azero.distill.reward_model import make_reward_model
-from azero.kinds import baseline_of
+from azero.kinds import baseline_of, kl_of
 from azero.network import Network
 from azero.search import make_search
 from games.core import Game
@@ -33,7 +33,8 @@ def make_distiller(config: Config, game: Game, network: Network) -> Distiller:
     Raises:
       ValueError: it needs what this game does not have, or a store of more moves.
     """
-    distill = dataclasses.replace(config.distill, baseline=baseline_of(config.distilled, config.distill))
+    kind, options = config.distilled, config.distill
+    distill = dataclasses.replace(options, baseline=baseline_of(kind, options), kl=kl_of(kind, options))
 
     def amplifier(search: SearchConfig, explore: bool) -> Amplifier:
         find = make_search(search, game, network, explore)

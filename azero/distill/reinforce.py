@@ -144,7 +144,7 @@ def improvement(config: DistillConfig, network: Network) -> Improve:
 
 def penalty(config: DistillConfig, models: dict[str, Any] | None) -> jax.Array | float:
     """The weight of KL(pi || base) as it now stands."""
-    return models["kl"] if config.kl_target and models is not None else config.kl
+    return models["kl"] if config.kl_target and models is not None else config.kl or 0.0
 
 
 def base_policy(config: DistillConfig, network: Network, models: dict[str, Any] | None, batch: Batch) -> jax.Array:

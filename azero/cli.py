@@ -17,8 +17,11 @@ from azero import __version__
 COMMANDS = {
     "train": "learn a game by self-play; a run that exists goes on",
     "eval": "a match between two players, or one player against exact values",
+    "rate": "Elo ratings of many players, or of all checkpoints of a run",
     "analyze": "a line of JSON for each position of a file",
     "play": "play against a player in the terminal",
+    "engine": "a player for other programs to play against, by GTP or UCI",
+    "serve": "play and look on in the browser",
     "compare": "ways to learn from the amplified model, under one budget",
     "games": "the games that there are",
     "bench": "how fast: search, self-play and learning, and the floor of the machine",
@@ -97,7 +100,8 @@ def _help() -> str:
             "",
             "A PLAYER is runs/c4 or checkpoints/connect_four (the newest step; @120 for another), with options after a",
             "colon (runs/c4:simulations=200); policy:runs/c4 (the network's own move, no search); random;",
-            "rollout:simulations=1000 (tree search with random playouts); oracle; human.",
+            "rollout:simulations=1000 (tree search with random playouts); oracle; human; and programs that speak GTP or UCI:",
+            "gtp:COMMAND, uci[seconds=0.1]:COMMAND.",
             "",
             "options: --json (one JSON document on stdout), --debug (a traceback where something fails), --version",
         ]

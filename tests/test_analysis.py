@@ -21,8 +21,8 @@ from azero.answers import (
     tree_traced,
 )
 from azero.config import NetworkConfig, SearchConfig
-from azero.score import wilson
 from azero.network import make_network
+from azero.score import wilson
 from azero.search import network_evaluate
 from games.core import ILLEGAL
 

@@ -12,8 +12,8 @@ import games
 from azero import match
 from azero.answers import Answer, Playing
 from azero.match import play_match, random_openings
-from azero.score import elo, match_result, pair_interval, wilson
 from azero.players import Player, make_player
+from azero.score import elo, match_result, pair_interval, wilson
 from games.core import Game, Notation, State, no_symmetries
 
 

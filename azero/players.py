@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
+import numpy as np
 
 import azero
 from azero import answers as ways
@@ -33,6 +34,7 @@ from azero.options import read_options, read_value
 from azero.search import Evaluate, network_evaluate
 from games import make
 from games.core import Game, State
+from games.notation import jitted
 
 logger = logging.getLogger(__name__)
 
@@ -254,13 +256,23 @@ def _plain(named: Named, game: Game) -> Player:
             playing = engine_playing(read_program(named.text), game)
             return Player(named.text, functools.partial(_no_judge, named.text), playing=playing)
         case _:
-            search = _search(named, ROLLOUT)
+            search = _search(named, rollout_search(game))
             return _searcher(named.text, search, game, ways.playout_judge(game), None, _reuse(named, search))
 
 
 def _no_judge(name: str, states: State, key: jax.Array) -> Answer:
     """The answer to positions of one that follows games from their start."""
     raise ValueError(f"{name} plays games, it does not judge positions")
+
+
+def rollout_search(game: Game) -> SearchConfig:
+    """The search of a player without a network, as far as its text does not say.
+
+    Its prior is even, 1/L for each of L legal moves, so the weight of the prior grows with L, or where L is large the
+    first move tried would never be left. What is right in Connect Four, with 7 moves at the start, is the measure.
+    """
+    legal = int(np.asarray(jitted(game.init)(jax.random.key(0)).legal).sum())
+    return dataclasses.replace(ROLLOUT, c_init=ROLLOUT.c_init * max(1.0, legal / 7))
 
 
 def _reuse(named: Named, search: SearchConfig) -> bool:

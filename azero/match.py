@@ -2,31 +2,22 @@
 
 import functools
 import math
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from azero.answers import GIVEN_UP, NO_MOVE, Memory, Playing, forgetful
+from azero.openings import Openings, random_openings
 from azero.players import Player
 from azero.score import MatchResult, match_result
-from azero.selfplay import random_legal
 from games.core import Game, State
-from games.notation import play_moves
 
 MOST_AT_ONCE = 512  # states in one call of a player: bounds the memory of its trees
 MEMORY = 2**30  # bytes of what the players may keep of their games between moves
 PAIRS_TO_DECIDE = 16  # pairs after which it is asked whether the match is decided
-
-
-class Openings(NamedTuple):
-    """P beginnings of games."""
-
-    start: State  # leaves [P, ...], before the first move
-    actions: Any  # int32 array [P, plies], NO_MOVE after the last of an opening
-    states: State  # leaves [P, ...], after the moves
 
 
 class Played(NamedTuple):
@@ -129,57 +120,56 @@ def _pairs_at_once(players: tuple[Player, Player], openings: Openings) -> int:
     return max(1, min([len(openings.actions), MEMORY // max(size, 1), *wanted]))
 
 
-def random_openings(game: Game, count: int, plies: int, key: jax.Array) -> Openings:
-    """`count` openings of 0 to `plies` random moves, evenly; a move that would end its game is left out."""
-    found = _opener(game.init, game.step, plies)(jax.random.split(key, count))
-    return found._replace(actions=np.asarray(found.actions))
+class _Table:
+    """Games that are played side by side."""
 
+    def __init__(self, game: Game, players: tuple[Player, Player], openings: Openings, rows: Sequence[tuple[int, int]]):
+        """Args: rows: of each game the number of its opening, and the seat of the first of the players."""
+        self.game, self.rows = game, rows
+        self.pairs, self.seats = (np.array(column) for column in zip(*rows, strict=True))
+        self.states: State = jax.tree.map(lambda leaf: leaf[self.pairs], openings.start)
+        self.playing = [player.playing or forgetful(player.answers) for player in players]
+        self.memories = [each.begin(self.states) for each in self.playing]
+        self.moves: list[list[int]] = [[] for _ in rows]
+        self.total = np.zeros(len(rows))  # rewards of the first player
+        self.reasons = [""] * len(rows)
+        self.given_up = np.zeros(len(rows), bool)
 
-@functools.cache
-def _opener(init: Callable[..., State], step: Callable[..., State], plies: int) -> Callable[[jax.Array], Openings]:
-    def open_game(key: jax.Array) -> Openings:
-        init_key, depth_key, moves_key = jax.random.split(key, 3)
-        depth = jax.random.randint(depth_key, (), 0, plies + 1)
-        first = init(init_key)
+    def make(self, actions: np.ndarray, key: jax.Array) -> None:
+        """A move in each game, int32 [B] or NO_MOVE."""
+        mover = np.asarray(self.states.to_play)
+        self.states = _stepper(self.game.step)(self.states, actions, self.pairs, key)
+        told = zip(self.playing, self.memories, strict=True)
+        self.memories = [each.moved(memory, actions) for each, memory in told]
+        rewards = np.asarray(self.states.reward) * np.where(mover == self.seats, 1, -1)
+        for row in np.flatnonzero(actions != NO_MOVE).tolist():
+            self.moves[row].append(int(actions[row]))
+            self.total[row] += rewards[row]
 
-        def ply(state: State, number: jax.Array) -> tuple[State, jax.Array]:
-            move_key, step_key = jax.random.split(jax.random.fold_in(moves_key, number))
-            action = random_legal(state.legal, move_key)
-            after = step(state, action, step_key)
-            stay = after.terminal | (number >= depth)
-            state = jax.tree.map(functools.partial(jnp.where, stay), state, after)
-            return state, jnp.where(stay, NO_MOVE, action)
+    def over(self) -> np.ndarray:
+        """bool [B], the games that have ended."""
+        return np.asarray(self.states.terminal) | self.given_up
 
-        state, actions = jax.lax.scan(ply, first, jnp.arange(plies))
-        return Openings(first, actions.astype(jnp.int32), state)
+    def chosen(self, players: tuple[Player, Player], key: jax.Array) -> np.ndarray:
+        """The players' moves in the games that go on, int32 [B], NO_MOVE in the others and in those given up."""
+        over, firsts = self.over(), np.asarray(self.states.to_play) == self.seats
+        size = min(-(-len(over) // 2), MOST_AT_ONCE)
+        actions = np.full(len(over), NO_MOVE, np.int32)
+        for number, asked in enumerate((firsts & ~over, ~firsts & ~over)):
+            if not asked.any():
+                continue
+            ask = answers_in_batches(self.playing[number], size, fill=not players[number].person)
+            games, ask_key = np.flatnonzero(asked), jax.random.fold_in(key, number)
+            actions[games], reasons, self.memories[number] = ask(self.memories[number], self.states, ask_key, games)
+            for row, reason in zip(games.tolist(), reasons, strict=True):
+                if actions[row] == GIVEN_UP:
+                    self.given_up[row], self.reasons[row], self.total[row] = True, reason, 1 if number else -1
+        return actions
 
-    return jax.jit(jax.vmap(open_game))
-
-
-def read_openings(game: Game, lines: Iterable[str]) -> Openings:
-    """The openings of a file, one a line: moves as in `azero analyze`, a blank line for none.
-
-    Raises:
-      ValueError: the first bad line by its number: a move cannot be read or is illegal, or the game is over.
-    """
-    started, played, states = [], [], []
-    for number, line in enumerate(lines, start=1):
-        try:
-            passed, made = play_moves(game, line.partition("#")[0].strip())
-        except ValueError as error:
-            raise ValueError(f"line {number}: {error}") from None
-        if bool(passed[-1].terminal):
-            raise ValueError(f"line {number}: the game is over")
-        started.append(passed[0])
-        states.append(passed[-1])
-        played.append(made)
-    if not played:
-        raise ValueError("there are no openings")
-    actions = np.full((len(played), max(map(len, played))), NO_MOVE, np.int32)
-    for row, moves in enumerate(played):
-        actions[row, : len(moves)] = moves
-    start, after = (jax.tree.map(lambda *leaves: np.stack(leaves), *some) for some in (started, states))
-    return Openings(start, actions, after)
+    def played(self, row: int, opening: int) -> Played:
+        """A game that has ended; `opening` is how many of its moves were the opening's."""
+        points = float((np.sign(self.total[row]) + 1) / 2)
+        return Played(*self.rows[row], opening, tuple(self.moves[row]), points, self.reasons[row])
 
 
 def _play(
@@ -194,59 +184,28 @@ def _play(
     """Plays games side by side to their ends.
 
     Args:
-      rows: of each game the number of its opening, and the seat of the first of the players.
+      rows: as in `_Table`.
       tell: called with the number of games that have ended.
     """
-    pairs, seats = (np.array(column) for column in zip(*rows, strict=True))
-    count = len(rows)
-    size = min(-(-count // 2), MOST_AT_ONCE)
-    states: State = jax.tree.map(lambda leaf: leaf[pairs], openings.start)
-    playing = [player.playing or forgetful(player.answers) for player in players]
-    memories = [each.begin(states) for each in playing]
-    moves: list[list[int]] = [[] for _ in rows]
-    total = np.zeros(count)  # rewards of the first player
-    reasons = [""] * count
+    table = _Table(game, players, openings, rows)
+    key = jax.random.fold_in(key, 1 + int(table.pairs[0]))
+    begun = openings.actions.shape[1]
+    for ply in range(begun):
+        table.make(openings.actions[table.pairs, ply], jax.random.fold_in(key, ply))
+    opening = [len(moves) for moves in table.moves]
     ended: dict[int, Played] = {}
-    chances = jax.random.fold_in(key, 1 + int(pairs[0]))
-
-    def make(actions: np.ndarray, step_key: jax.Array) -> None:
-        nonlocal states, memories
-        mover = np.asarray(states.to_play)
-        states = _stepper(game.step)(states, actions, pairs, step_key)
-        memories = [each.moved(memory, actions) for each, memory in zip(playing, memories, strict=True)]
-        rewards = np.asarray(states.reward) * np.where(mover == seats, 1, -1)
-        for row in np.flatnonzero(actions >= 0).tolist():
-            moves[row].append(int(actions[row]))
-            total[row] += rewards[row]
-
-    for ply in range(openings.actions.shape[1]):
-        make(openings.actions[pairs, ply], jax.random.fold_in(chances, ply))
-    begun = [len(line) for line in moves]
-    given_up = np.zeros(count, bool)
-    for ply in range(openings.actions.shape[1], openings.actions.shape[1] + game.max_plies + 1):
-        over = np.asarray(states.terminal) | given_up
+    for ply in range(begun, begun + game.max_plies + 1):
+        over = table.over()
         for row in np.flatnonzero(over).tolist():
             if row not in ended:
-                points = (np.sign(total[row]) + 1) / 2
-                ended[row] = Played(*rows[row], begun[row], tuple(moves[row]), float(points), reasons[row])
+                ended[row] = table.played(row, opening[row])
                 if record:
                     record(ended[row])
         tell(len(ended))
         if over.all():
             break
-        mine = np.asarray(states.to_play) == seats
-        ply_key = jax.random.fold_in(chances, ply)
-        actions = np.full(count, NO_MOVE, np.int32)
-        for number, asked in enumerate((mine & ~over, ~mine & ~over)):
-            if asked.any():
-                ask = answers_in_batches(playing[number], size, fill=not players[number].person)
-                games = np.flatnonzero(asked)
-                found = ask(memories[number], states, jax.random.fold_in(ply_key, number), games)
-                actions[games], why, memories[number] = found
-                for row, reason in zip(games.tolist(), why, strict=True):
-                    if actions[row] == GIVEN_UP:
-                        given_up[row], reasons[row], total[row] = True, reason, 1 if number else -1
-        make(actions, jax.random.fold_in(ply_key, 2))
+        ply_key = jax.random.fold_in(key, ply)
+        table.make(table.chosen(players, ply_key), jax.random.fold_in(ply_key, 2))
     return list(ended.values())
 
 

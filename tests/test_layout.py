@@ -17,7 +17,7 @@ LAYERS = (
     ("azero.targets", "azero.demonstrations"),
     ("azero.train", "azero.answers"),
     ("azero.engines",),
-    ("azero.players", "azero.report", "azero.score"),
+    ("azero.players", "azero.openings", "azero.report", "azero.score"),
     ("azero.thinking", "azero.match", "azero.analysis", "azero.run", "azero.scorebook"),
     (
         "azero.ratings",

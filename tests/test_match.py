@@ -11,7 +11,8 @@ from reference_folder import write_reference
 import games
 from azero import match
 from azero.answers import Answer, Playing
-from azero.match import play_match, random_openings
+from azero.match import play_match
+from azero.openings import random_openings
 from azero.players import Player, make_player
 from azero.score import elo, match_result, pair_interval, wilson
 from games.core import Game, Notation, State, no_symmetries

@@ -24,8 +24,9 @@ from azero.answers import (
     search_answers,
 )
 from azero.config import NetworkConfig, SearchConfig
-from azero.match import answers_in_batches, random_openings
+from azero.match import answers_in_batches
 from azero.network import Network, make_network
+from azero.openings import random_openings
 from azero.players import ROLLOUT, make_player, make_players, parse_player
 from games.core import ILLEGAL
 from games.notation import play_text

@@ -10,7 +10,8 @@ import games
 from azero.answers import GIVEN_UP, Playing
 from azero.cli import main
 from azero.demonstrations import read_games
-from azero.match import play_match, read_openings
+from azero.match import play_match
+from azero.openings import read_openings
 from azero.players import make_player
 from azero.score import sprt, superiority
 from azero.scorebook import Scorebook

@@ -9,7 +9,7 @@ import pytest
 
 import games
 from azero.config import SearchConfig
-from azero.match import random_openings
+from azero.openings import random_openings
 from azero.search import make_kept_search, make_tree_search
 from azero.search.puct import make_choose
 from azero.search.reuse import SEARCHES, subtrees

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from azero.match import random_openings
 from azero.network import Network, Params
+from azero.openings import random_openings
 from azero.search import Evaluate
 from games.core import Game, State, no_symmetries
 

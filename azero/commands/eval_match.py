@@ -12,7 +12,8 @@ import numpy as np
 from azero.commands.eval import Arguments
 from azero.commands.progress import shown
 from azero.commands.table import print_table
-from azero.match import Openings, check_sizes, play_match, read_openings
+from azero.match import check_sizes, play_match
+from azero.openings import Openings, read_openings
 from azero.players import Player
 from azero.ratings.entrants import entrant
 from azero.score import MatchResult, sprt

@@ -70,28 +70,27 @@ def play_match(
         count = len(openings.actions)
         raise ValueError(f"there are {count} openings, enough for {2 * count} games, not for {games}")
     over = {(one.pair, one.seat): one for one in done if one.pair < games // 2}
+    size = _pairs_at_once((first, second), openings)
+    if decided is not None:
+        size = min(size, PAIRS_TO_DECIDE)
 
     def tell(more: int) -> None:
         if progress:
             progress(len(over) + more, games)
 
-    def enough() -> bool:
-        return decided is not None and decided(_points(over).mean(axis=1))
-
-    missing = [pair for pair in range(games // 2) if not {(pair, 0), (pair, 1)} <= over.keys()]
-    size = _pairs_at_once((first, second), openings)
-    if decided is not None:
-        size = min(size, PAIRS_TO_DECIDE)
-    parts = -(-len(missing) // size)
-    for part in np.array_split(np.array(missing, int), parts) if parts else ():
-        if enough():
+    end = 0
+    while end < games // 2:
+        # Whole blocks of openings: of games that end soon alone, as after a stop, nothing may be decided.
+        start, end = end, min(end + size, games // 2)
+        rows = [(pair, seat) for seat in (0, 1) for pair in range(start, end) if (pair, seat) not in over]
+        if rows:
+            ended = _play(game, (first, second), openings, rows, key, record, tell)
+            over |= {(one.pair, one.seat): one for one in ended}
+        if decided is not None and decided(_points(over, end).mean(axis=1)):
             break
-        rows = [(pair, seat) for seat in (0, 1) for pair in part.tolist() if (pair, seat) not in over]
-        ended = _play(game, (first, second), openings, rows, key, record, tell)
-        over |= {(one.pair, one.seat): one for one in ended}
-    points = _points(over)
-    lost = [one.points for one in over.values() if one.given_up]
-    different = {openings.actions[pair].tobytes() for pair, _ in over}
+    points = _points(over, end)
+    lost = [one.points for one in over.values() if one.given_up and one.pair < end]
+    different = {openings.actions[pair].tobytes() for pair in range(end)}
     return match_result(points[:, 0], points[:, 1])._replace(
         gave_up=(lost.count(0.0), lost.count(1.0)), openings=len(different)
     )
@@ -105,15 +104,14 @@ def check_sizes(games: int, opening_plies: int) -> None:
         raise ValueError(f"opening plies must be 0 or more, not {opening_plies}")
 
 
-def _points(over: dict[tuple[int, int], Played]) -> np.ndarray:
-    """Points of the first player, float64 [pairs, 2]: where it moved first, and second; of whole pairs."""
-    pairs = sorted(pair for pair, seat in over if seat == 0 and (pair, 1) in over)
-    return np.array([[over[pair, 0].points, over[pair, 1].points] for pair in pairs]).reshape(-1, 2)
+def _points(over: dict[tuple[int, int], Played], end: int) -> np.ndarray:
+    """Points of the first player, float64 [end, 2], in the first pairs: where it moved first, and second."""
+    return np.array([[over[pair, seat].points for seat in (0, 1)] for pair in range(end)])
 
 
 def _pairs_at_once(players: tuple[Player, Player], openings: Openings) -> int:
     """How many pairs of games the players gain by, and the memory allows; all where they keep nothing."""
-    pair = jax.tree.map(lambda leaf: leaf[:1].repeat(2, axis=0), openings.start)
+    pair = jax.tree.map(lambda leaf: leaf[:1].repeat(2, axis=0), openings.states)
     kept = [jax.eval_shape(player.playing.begin, pair) for player in players if player.playing]
     size = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in jax.tree.leaves(kept))
     wanted = [player.playing.at_once // 2 for player in players if player.playing and player.playing.at_once]
@@ -127,10 +125,14 @@ class _Table:
         """Args: rows: of each game the number of its opening, and the seat of the first of the players."""
         self.game, self.rows = game, rows
         self.pairs, self.seats = (np.array(column) for column in zip(*rows, strict=True))
-        self.states: State = jax.tree.map(lambda leaf: leaf[self.pairs], openings.start)
+        self.states: State = jax.tree.map(lambda leaf: leaf[self.pairs], openings.states)
         self.playing = [player.playing or forgetful(player.answers) for player in players]
         self.memories = [each.begin(self.states) for each in self.playing]
-        self.moves: list[list[int]] = [[] for _ in rows]
+        opened = openings.actions[self.pairs]
+        for actions in opened.T:
+            self._tell(actions)
+        self.moves: list[list[int]] = [row[row != NO_MOVE].tolist() for row in opened]
+        self.begun = [len(moves) for moves in self.moves]
         self.total = np.zeros(len(rows))  # rewards of the first player
         self.reasons = [""] * len(rows)
         self.given_up = np.zeros(len(rows), bool)
@@ -139,12 +141,16 @@ class _Table:
         """A move in each game, int32 [B] or NO_MOVE."""
         mover = np.asarray(self.states.to_play)
         self.states = _stepper(self.game.step)(self.states, actions, self.pairs, key)
-        told = zip(self.playing, self.memories, strict=True)
-        self.memories = [each.moved(memory, actions) for each, memory in told]
+        self._tell(actions)
         rewards = np.asarray(self.states.reward) * np.where(mover == self.seats, 1, -1)
         for row in np.flatnonzero(actions != NO_MOVE).tolist():
             self.moves[row].append(int(actions[row]))
             self.total[row] += rewards[row]
+
+    def _tell(self, actions: np.ndarray) -> None:
+        """Tells the players of the moves made."""
+        told = zip(self.playing, self.memories, strict=True)
+        self.memories = [each.moved(memory, actions) for each, memory in told]
 
     def over(self) -> np.ndarray:
         """bool [B], the games that have ended."""
@@ -166,10 +172,10 @@ class _Table:
                     self.given_up[row], self.reasons[row], self.total[row] = True, reason, 1 if number else -1
         return actions
 
-    def played(self, row: int, opening: int) -> Played:
-        """A game that has ended; `opening` is how many of its moves were the opening's."""
+    def played(self, row: int) -> Played:
+        """A game that has ended."""
         points = float((np.sign(self.total[row]) + 1) / 2)
-        return Played(*self.rows[row], opening, tuple(self.moves[row]), points, self.reasons[row])
+        return Played(*self.rows[row], self.begun[row], tuple(self.moves[row]), points, self.reasons[row])
 
 
 def _play(
@@ -189,16 +195,12 @@ def _play(
     """
     table = _Table(game, players, openings, rows)
     key = jax.random.fold_in(key, 1 + int(table.pairs[0]))
-    begun = openings.actions.shape[1]
-    for ply in range(begun):
-        table.make(openings.actions[table.pairs, ply], jax.random.fold_in(key, ply))
-    opening = [len(moves) for moves in table.moves]
     ended: dict[int, Played] = {}
-    for ply in range(begun, begun + game.max_plies + 1):
+    for ply in range(game.max_plies + 1):
         over = table.over()
         for row in np.flatnonzero(over).tolist():
             if row not in ended:
-                ended[row] = table.played(row, opening[row])
+                ended[row] = table.played(row)
                 if record:
                     record(ended[row])
         tell(len(ended))

@@ -17,15 +17,14 @@ from games.notation import play_moves
 class Openings(NamedTuple):
     """P beginnings of games."""
 
-    start: State  # leaves [P, ...], before the first move
     actions: Any  # int32 array [P, plies], NO_MOVE after the last of an opening
     states: State  # leaves [P, ...], after the moves
 
 
 def random_openings(game: Game, count: int, plies: int, key: jax.Array) -> Openings:
     """`count` openings of 0 to `plies` random moves, evenly; a move that would end its game is left out."""
-    found = _opener(game.init, game.step, plies)(jax.random.split(key, count))
-    return found._replace(actions=np.asarray(found.actions))
+    actions, states = _opener(game.init, game.step, plies)(jax.random.split(key, count))
+    return Openings(np.asarray(actions), states)
 
 
 @functools.cache
@@ -33,7 +32,6 @@ def _opener(init: Callable[..., State], step: Callable[..., State], plies: int) 
     def open_game(key: jax.Array) -> Openings:
         init_key, depth_key, moves_key = jax.random.split(key, 3)
         depth = jax.random.randint(depth_key, (), 0, plies + 1)
-        first = init(init_key)
 
         def ply(state: State, number: jax.Array) -> tuple[State, jax.Array]:
             move_key, step_key = jax.random.split(jax.random.fold_in(moves_key, number))
@@ -43,8 +41,8 @@ def _opener(init: Callable[..., State], step: Callable[..., State], plies: int) 
             state = jax.tree.map(functools.partial(jnp.where, stay), state, after)
             return state, jnp.where(stay, NO_MOVE, action)
 
-        state, actions = jax.lax.scan(ply, first, jnp.arange(plies))
-        return Openings(first, actions.astype(jnp.int32), state)
+        state, actions = jax.lax.scan(ply, init(init_key), jnp.arange(plies))
+        return Openings(actions.astype(jnp.int32), state)
 
     return jax.jit(jax.vmap(open_game))
 
@@ -55,7 +53,7 @@ def read_openings(game: Game, lines: Iterable[str]) -> Openings:
     Raises:
       ValueError: the first bad line by its number: a move cannot be read or is illegal, or the game is over.
     """
-    started, played, states = [], [], []
+    played, states = [], []
     for number, line in enumerate(lines, start=1):
         try:
             passed, made = play_moves(game, line.partition("#")[0].strip())
@@ -63,7 +61,6 @@ def read_openings(game: Game, lines: Iterable[str]) -> Openings:
             raise ValueError(f"line {number}: {error}") from None
         if bool(passed[-1].terminal):
             raise ValueError(f"line {number}: the game is over")
-        started.append(passed[0])
         states.append(passed[-1])
         played.append(made)
     if not played:
@@ -71,5 +68,4 @@ def read_openings(game: Game, lines: Iterable[str]) -> Openings:
     actions = np.full((len(played), max(map(len, played))), NO_MOVE, np.int32)
     for row, moves in enumerate(played):
         actions[row, : len(moves)] = moves
-    start, after = (jax.tree.map(lambda *leaves: np.stack(leaves), *some) for some in (started, states))
-    return Openings(start, actions, after)
+    return Openings(actions, jax.tree.map(lambda *leaves: np.stack(leaves), *states))

@@ -5,14 +5,17 @@ games.jsonl   one game a line, written when it ends: a match that was stopped go
 games.sgf     (or .pgn, .txt) all of them, as azero.records writes them
 """
 
+import contextlib
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from azero.checkpoint import lock
 from azero.manifest import CheckpointError, claim
 from azero.match import Played
 from azero.records import Written, record_format, write_records
@@ -47,9 +50,13 @@ class Scorebook:
             raise CheckpointError(f"cannot write {self.folder / GAMES}: {error.strerror}") from None
         self.played.append(played)
 
-    def close(self) -> Path:
-        """Writes the games in their usual record; its path."""
-        path = self.folder / f"games{record_format(self.game)}"
+    @property
+    def record(self) -> Path:
+        """The file of the games in their usual record."""
+        return self.folder / f"games{record_format(self.game)}"
+
+    def close(self) -> None:
+        """Writes the games in their usual record."""
         played = sorted(self.played, key=lambda one: (one.pair, one.seat))
         written = []
         for one, moves in zip(played, moves_as_text(self.game, [one.moves for one in played]), strict=True):
@@ -58,8 +65,23 @@ class Scorebook:
             if one.given_up:
                 said += f"; {self.players[int(one.points)]} loses: {one.given_up}"
             written.append(Written(names, moves, (2 * one.points - 1) * (1 if one.seat == 0 else -1), said))
-        write_records(self.game, path, written)
-        return path
+        write_records(self.game, self.record, written)
+
+
+@contextlib.contextmanager
+def scorebook(folder: Path, game: Game, players: tuple[str, str], settings: Mapping[str, Any]) -> Iterator[Scorebook]:
+    """A match's folder for as long as it is played: no other process has it, and at the end the record is written.
+
+    Raises:
+      ValueError: as `Scorebook`.
+      CheckpointError: another process plays there.
+    """
+    with lock(folder):
+        book = Scorebook(folder, game, players, settings)
+        try:
+            yield book
+        finally:
+            book.close()
 
 
 def moves_as_text(game: Game, games: Sequence[Sequence[int]]) -> list[list[str]]:
@@ -82,7 +104,7 @@ def _read(path: Path) -> list[Played]:
     data = path.read_bytes()
     whole = data[: data.rfind(b"\n") + 1]
     if whole != data:
-        path.write_bytes(whole)
+        os.truncate(path, len(whole))
     played = []
     for number, line in enumerate(whole.decode().splitlines(), start=1):
         try:

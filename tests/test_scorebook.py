@@ -8,6 +8,7 @@ import pytest
 
 import games
 from azero.answers import GIVEN_UP, Playing
+from azero.checkpoint import lock
 from azero.cli import main
 from azero.demonstrations import read_games
 from azero.match import play_match
@@ -159,8 +160,8 @@ def test_who_gives_up_loses_and_the_others_play_on(tmp_path):
     other = play_match(GAME, ORACLE, giving_up(0), games=40, opening_plies=0)
     assert other.gave_up == (0, 40)
     assert other.score == 1.0
-    path = book.close()
-    assert sum("quitter loses: crashed" in line for line in path.read_text().splitlines()) == len(left)
+    book.close()
+    assert sum("quitter loses: crashed" in line for line in book.record.read_text().splitlines()) == len(left)
 
 
 def test_a_sequential_test_stops_a_match_that_is_decided(tmp_path, capsys):
@@ -194,6 +195,29 @@ def test_a_sequential_test_errs_as_seldom_as_it_says(difference, accepted):
     assert len(lengths) == 400
     assert wrong <= 30  # 5 % are 20; 30 is 2.3 standard deviations more
     assert np.mean(lengths) < 400
+
+
+def test_a_stopped_sequential_test_decides_nothing_by_the_games_that_end_soon(tmp_path):
+    """What was kept when it stopped are the quick games, which need not be like the others."""
+    asked = []
+
+    def decided(pairs):
+        asked.append(len(pairs))
+        return True
+
+    book = Scorebook(tmp_path / "match", GAME, ("oracle", "random"), {})
+    play_match(GAME, ORACLE, RANDOM, games=80, record=book.add)
+    quick = [one for one in book.played if one.pair in (3, 7, 20, 30)]
+    result = play_match(GAME, ORACLE, RANDOM, games=80, done=quick, decided=decided)
+    assert asked == [16]
+    assert len(result.pairs) == 16
+
+
+def test_two_processes_do_not_write_one_match(tmp_path, capsys):
+    evaluate(capsys, "--out", str(tmp_path), "--games", "2")
+    with lock(tmp_path):
+        assert main([*WORDS, "--out", str(tmp_path)]) == 1
+    assert "is in use by process" in capsys.readouterr().err
 
 
 def test_superiority_is_the_share_of_worlds_in_which_the_first_is_stronger():

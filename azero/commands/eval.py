@@ -56,7 +56,12 @@ def main(words: Sequence[str]) -> int:
     start_jax()
     from azero.players import make_players
 
-    players, game = make_players(arguments.players, arguments.game, arguments.simulations)
+    texts: Sequence[str] = arguments.players
+    if len(texts) == 2:  # a run that trains on while they play must not become another player
+        from azero.ratings.entrants import entrant
+
+        texts = [entrant(text).name for text in texts]
+    players, game = make_players(texts, arguments.game, arguments.simulations)
     if len(players) == 2:
         from azero.commands.eval_match import match_report, print_match
 

@@ -15,9 +15,8 @@ from azero.commands.table import print_table
 from azero.match import check_sizes, play_match
 from azero.openings import Openings, read_openings
 from azero.players import Player
-from azero.ratings.entrants import entrant
 from azero.score import MatchResult, sprt
-from azero.scorebook import Scorebook
+from azero.scorebook import scorebook
 from games.core import Game
 
 
@@ -32,32 +31,29 @@ def match_report(arguments: Arguments, players: list[Player], game: Game) -> dic
     if test:
         test(np.zeros(0))  # refuses what is no test
     openings, digest = _openings(arguments.openings, game)
-    names = entrant(players[0].name).name, entrant(players[1].name).name
+    names = players[0].name, players[1].name
     settings = {
         "games": arguments.games, "opening_plies": arguments.opening_plies, "openings": digest,
         "seed": arguments.seed, "simulations": arguments.simulations,
     }  # fmt: skip
     folder = Path(arguments.out or _folder(game.name, names))
-    book = Scorebook(folder, game, names, settings)
-    if book.played:
-        print(f"{folder} has {len(book.played)} games of this match; it goes on from there", file=sys.stderr)
 
     def decided(pairs: np.ndarray) -> bool:
         return test is not None and test(pairs).accepted is not None
 
-    try:
+    with scorebook(folder, game, names, settings) as book:
+        if book.played:
+            print(f"{folder} has {len(book.played)} games of this match; it goes on from there", file=sys.stderr)
         with shown("playing") as progress:
             result = play_match(
                 game, players[0], players[1], arguments.games, arguments.opening_plies, arguments.seed,
                 progress, openings, list(book.played), book.add, decided if test else None,
             )  # fmt: skip
-    finally:
-        record = book.close()
     report = {"game": game.name, "players": list(names)} | settings | match_fields(result)
     if test and arguments.sprt:
         bounds = {"elo0": arguments.sprt[0], "elo1": arguments.sprt[1]}
         report["sprt"] = bounds | test(np.array(result.pairs))._asdict()
-    return report | {"games": len(result.pairs) * 2, "record": str(record)}
+    return report | {"games": len(result.pairs) * 2, "record": str(book.record)}
 
 
 def match_fields(result: MatchResult) -> dict[str, Any]:
@@ -89,8 +85,10 @@ def print_match(report: dict[str, Any]) -> None:
     if test := report.get("sprt"):
         accepted = {"elo0": f"at most {test['elo0']:+g}", "elo1": f"at least {test['elo1']:+g}"}
         verdict = accepted.get(test["accepted"], "not decided; more --games would go on")
+        bounds = f"{test['lower']:+.2f} and {test['upper']:+.2f}"
+        print(f"sequential test: {verdict} (LLR {test['llr']:+.2f} between {bounds})")
         print(
-            f"sequential test: {verdict} (LLR {test['llr']:+.2f} between {test['lower']:+.2f} and {test['upper']:+.2f})"
+            "the Elo interval is that of a match of fixed length; one that was stopped leans to the side it stopped on"
         )
     print(f"the games are in {report['record']}")
 

@@ -152,21 +152,21 @@ def iterations(run: Path | str) -> list[int]:
 
 @contextlib.contextmanager
 def lock(run: Path | str) -> Iterator[None]:
-    """Holds a run directory (made if need be) for this process; raises CheckpointError if another process holds it.
+    """Holds a folder (made if need be) for this process; raises CheckpointError if another process holds it.
 
     The system drops the lock with the process, however that ends.
     """
     run = Path(run)
-    with failure(f"cannot lock run directory {run}"):
+    with failure(f"cannot lock {run}"):
         run.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(run / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
-        with failure(f"cannot lock run directory {run}"):
+        with failure(f"cannot lock {run}"):
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "(unknown)"
-                raise CheckpointError(f"run directory {run} is in use by process {holder}") from None
+                raise CheckpointError(f"{run} is in use by process {holder}") from None
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield

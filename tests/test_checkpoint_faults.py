@@ -162,7 +162,7 @@ if fault == "full":
 else:
     subprocess.run(["mount", "-o", "remount,ro", str(run)], check=True)
     test.assert_refused(run, "Read-only file system")
-    with pytest.raises(test.CheckpointError, match="cannot lock run directory .*: Read-only file system"):
+    with pytest.raises(test.CheckpointError, match="cannot lock .*: Read-only file system"):
         with test.checkpoint.lock(run):
             pass
 print("done")
@@ -192,7 +192,7 @@ def test_unwritable_run(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=r"cannot save checkpoint .*: Not a directory"):
         save(tmp_path / "run", 1)
     with (
-        pytest.raises(CheckpointError, match=r"cannot lock run directory .*: File exists"),
+        pytest.raises(CheckpointError, match=r"cannot lock .*: File exists"),
         checkpoint.lock(tmp_path / "run"),
     ):
         pass
@@ -219,7 +219,7 @@ def test_lock(tmp_path: Path) -> None:
         assert holder.stdout.readline() == "held\n"
         for _ in range(2):
             with (
-                pytest.raises(CheckpointError, match=f"^run directory {run} is in use by process {holder.pid}$"),
+                pytest.raises(CheckpointError, match=f"^{run} is in use by process {holder.pid}$"),
                 checkpoint.lock(run),
             ):
                 pass

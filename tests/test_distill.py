@@ -35,7 +35,7 @@ from azero.distill.mixed import VALUE_LOGITS, imitation_share, margin, mixed
 from azero.distill.outcome import outcome
 from azero.distill.reinforce import reinforce
 from azero.distill.safeguards import quantilizer
-from azero.kinds import KINDS
+from azero.kinds import KINDS, kl_of
 from azero.network import Network
 from azero.replay import Approval, Batch
 from azero.search import Amplified
@@ -132,7 +132,11 @@ def test_every_kind_has_a_row_here():
         made = make_distiller(config, game, TABLE)
         twin = {"improved": "visits", "reward_model": "reinforce"}[kind]
         other = make_distiller(
-            dataclasses.replace(config, distill=DistillConfig(kind=twin, baseline="all_actions")), game, TABLE
+            dataclasses.replace(
+                config, distill=DistillConfig(kind=twin, baseline="all_actions", kl=kl_of(kind, DistillConfig()))
+            ),
+            game,
+            TABLE,
         )
         asked = Learner({"logits": jnp.asarray(Q), "value": jnp.zeros(POSITIONS)}, None, jnp.int32(9)), batch_of()
         key = jax.random.key(5)

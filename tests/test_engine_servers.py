@@ -4,6 +4,7 @@ import random
 import re
 import shutil
 import sys
+import threading
 import time
 
 import jax
@@ -16,7 +17,7 @@ from azero.answers import Answer
 from azero.engines import gtp_server, uci_server
 from azero.engines.clock import MARGIN, Allowance, Clock, Limits, deliberate, share
 from azero.engines.gtp_server import GtpServer
-from azero.engines.gtp_texts import area
+from azero.engines.gtp_texts import area, vertex_text
 from azero.engines.uci_server import UciServer, centipawns, read_go
 from azero.players import make_player
 from azero.thinking import Deliberation, Playthrough, Thought
@@ -170,7 +171,7 @@ class TestGtp:
         assert set(ask("list_commands")[2:].split()) == set(server.commands)
         assert ask("boardsize 19") == "? unacceptable size\n\n"
         assert ask("boardsize 9") == "=\n\n"
-        assert ask("komi 6.5") == "? unacceptable komi\n\n"
+        assert ask("komi x") == ask("komi nan") == ask("komi") == "? komi not a float\n\n"
         assert ask("komi 7.5") == "=\n\n"
         assert ask("play b D4") == ask("play white d5") == "=\n\n"
         assert ask("play b D5") == "? illegal move\n\n"
@@ -198,11 +199,65 @@ class TestGtp:
         assert ask("final_score") == "= W+7.5\n\n"
         ask("play b e5")
         assert ask("final_score") == "= B+73.5\n\n"
-        for _ in range(2):
-            ask("play w pass"), ask("play b pass")
+        ask("play w pass"), ask("play b pass")
         assert server.played.over
-        assert ask("genmove w") == "? the game is over\n\n"
+        made = len(server.played.actions)
+        # Our rules have ended the game; the board may play on.
+        assert ask("genmove w") == ask("reg_genmove b") == "= pass\n\n"
+        assert ask("lz-genmove_analyze b") == "=\nplay pass\n\n"
+        assert ask("play w pass") == "=\n\n"
+        assert ask("play b d4") == "? illegal move\n\n"
+        assert len(server.played.actions) == made
+        for _ in range(3):
+            assert ask("undo") == "=\n\n"
+        assert server.played.over
+        assert ask("undo") == "=\n\n"
+        assert not server.played.over
         assert area([list(".x.o"), list("xx.o"), list("..oo")]) == (1 + 3) - 4  # only the corner has one owner
+
+    def test_any_komi_counts_in_the_score(self, capsys):
+        _, ask = gtp("random", "go_9x9")
+        assert ask("komi 6.5") == ask("komi 6.5") == "=\n\n"
+        assert capsys.readouterr().err == "komi 6.5 counts in final_score; the player plays as with 7.5\n"
+        assert ask("final_score") == "= W+6.5\n\n"
+        ask("play b e5"), ask("play w d4"), ask("play b pass"), ask("play w pass")
+        assert ask("final_score") == "= W+6.5\n\n"
+        ask("komi -8")
+        assert ask("final_score") == "= B+8\n\n"
+
+    def test_the_last_ply_may_lose(self):
+        """The cap on plies ends the game by counting, which is no repetition of a board."""
+        server, ask = gtp("random", "go_9x9")
+        losing = None
+        for seed in range(20):  # until White, who has the last ply, loses
+            ask("clear_board")
+            played, chances = server.played, random.Random(seed)
+            while not played.over and len(played.actions) < played.game.max_plies - 1:
+                played.move(chances.choice(np.flatnonzero(np.asarray(played.state.legal))[:-1].tolist() or [81]))
+            action = int(np.asarray(played.state.legal).argmax())
+            if played.over or action == 81:  # by a repeated board; nothing but the pass
+                continue
+            losing = vertex_text(played, action)
+            played.move(action)
+            assert played.over
+            if float(played.state.reward) < 0:
+                break
+        played.take_back()
+        seat = "bw"[played.to_play]
+        assert ask(f"play {seat} {losing}") == "=\n\n"
+        assert len(played.actions) == played.game.max_plies
+        assert float(played.state.reward) < 0
+        assert ask(f"genmove {seat}") == "= pass\n\n"
+
+    def test_an_analysis_waits_until_all_is_compiled(self, monkeypatch):
+        done = []
+        monkeypatch.setattr(Deliberation, "prepare", lambda self: (time.sleep(0.5), done.append("prepared")))
+        monkeypatch.setattr(
+            gtp_server, "deliberate", lambda *rest: (done.append("thought of"), deliberate(*rest))[1]
+        )  # fmt: skip
+        _, ask = gtp("random", "go_9x9")
+        assert ask("lz-analyze 10").startswith("=\ninfo move ")
+        assert done == ["prepared", "thought of"]
 
     def test_a_board_that_sends_no_passes(self):
         server, ask = gtp("random", "othello")
@@ -232,8 +287,13 @@ class TestGtp:
         assert server.played.moves() == ["4", "4"]
         assert ask("play w 1") == "? wrong color to play\n\n"
         assert ask("play b E1") == ask("play b 5") == "? illegal move\n\n"
-        assert ask("komi 0") == "=\n\n"
-        assert ask("komi 0.5") == "? unacceptable komi\n\n"
+        assert ask("komi 6.5") == "=\n\n"  # as boards send it whatever is played
+        assert ask("final_score") == "? cannot score: the game is not over\n\n"
+        for move in ("b 1", "w 4", "b 2", "w 4", "b 3"):
+            ask(f"play {move}")
+        assert server.played.over
+        assert ask("final_score") == "= B+1\n\n"
+        assert ask("genmove w") == "? the game is over\n\n"
 
     def test_analysis(self):
         _, ask = gtp(f"checkpoints/{SMALL}:simulations=32")
@@ -335,6 +395,31 @@ class TestUci:
         assert server.renewed
         assert server.played.to_play == 1
         assert self.ask(uci, "go movetime 1")[-1] in {"bestmove e5e4", "bestmove e5d4"}
+        played = server.played
+        self.ask(uci, f"position fen {fen} moves {moves} e5e4")
+        assert server.played is played  # what went before is not replayed for each move
+        assert played.moves()[-1] == "e5e4"
+        self.ask(uci, f"position fen {fen} moves b1b2")
+        assert (server.played.moves(), server.renewed) == (["b1b2"], False)
+
+    def test_the_clock_runs_while_a_position_is_read(self, uci, monkeypatch):
+        server, _ = uci
+        began = []
+
+        def note(*rest):
+            began.append(rest[-1])
+            return deliberate(*rest)
+
+        monkeypatch.setattr(uci_server, "deliberate", note)
+        self.ask(uci, "ucinewgame")
+        self.ask(uci, "position startpos moves b2b3")
+        assert server.reading > 0
+        server.reading = 5.0
+        now = time.monotonic()
+        self.ask(uci, "go movetime 1")
+        self.ask(uci, "go movetime 1")
+        assert began[0] <= now - 4
+        assert began[1] >= now
 
     def test_mate_is_told(self, uci):
         server, _ = uci
@@ -566,6 +651,28 @@ class TestCommand:
         player, game = make_player("random", "gardner_chess")
         uci_server.serve(UciServer(player, game, said.append), iter(["go infinite\n", "isready\n"]))
         assert said[-1].startswith("bestmove")
+
+    def test_only_the_command_quit_hurries_the_thinking(self):
+        player, game = make_player("random", SMALL)
+        server, seen, both = GtpServer(player, game, lambda text: None), [], threading.Event()
+
+        def handle(line, waiting, leaving):
+            seen.append((line, leaving()))
+            if len(seen) == 3:
+                both.set()
+            return True
+
+        def lines():
+            yield from ("known_command quit\n", "# quit\n", "name\n")
+            both.wait(10)
+            yield "7 quit # now\n"
+            both.clear()
+            while len(seen) < 4:
+                time.sleep(0.01)
+
+        server.handle = handle
+        gtp_server.serve(server, lines())
+        assert [leaving for _, leaving in seen] == [False, False, False, True]
 
     @pytest.mark.parametrize(
         ("words", "what"),

@@ -1,9 +1,12 @@
 """Other people's engines as players: the real programs, and programs that misbehave."""
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,9 +15,11 @@ import numpy as np
 import pytest
 
 from azero.answers import GIVEN_UP, NO_MOVE
-from azero.engines import gtp, read_program, uci
+from azero.cli import main
+from azero.engines import gtp, pool, read_program, uci
 from azero.engines.dialects import find_dialect
 from azero.engines.gtp import GtpEngine
+from azero.engines.playing import GAMES_A_PROCESS
 from azero.engines.process import EngineError, Process
 from azero.engines.program import ELSEWHERE, PACKAGES
 from azero.engines.uci import Announced, Limits, UciEngine, read_announced
@@ -35,6 +40,8 @@ def say(text):
 trouble, log, taken = sys.argv[1], open(sys.argv[2], "a", buffering=1), []
 if trouble == "slow start":
     time.sleep(2)
+if trouble == "starts once" and open(sys.argv[2]).read():
+    time.sleep(100)
 if trouble == "dies at once":
     sys.exit("no network file")
 for line in sys.stdin:
@@ -59,6 +66,8 @@ for line in sys.stdin:
     elif word != "genmove":
         say("= \\n")
     else:
+        if trouble == "starts once":
+            time.sleep(100)
         print("n" * 100_000, file=sys.stderr, flush=True)
         cell = next(f"{c}{r}" for r in range(1, 12) for c in "abcdefghijk" if f"{c}{r}" not in taken)
         if "c3" in taken:
@@ -316,6 +325,16 @@ def test_a_match_goes_on_after_trouble(hex_engine):
     assert len(ended) == 4
 
 
+def test_ratings_say_why_games_were_given_up(hex_engine, tmp_path, capsys):
+    player, _ = hex_engine("error")
+    words = ["rate", "random", player.name, "--game", "hex", "--games", "4", "--out", str(tmp_path / "ratings")]
+    assert main(words) == 0
+    (match,) = json.loads((tmp_path / "ratings" / "ratings.json").read_text())["matches"]
+    (count,) = re.findall(r"gave up or forfeited (\d+) games, the first: refused genmove", capsys.readouterr().err)
+    assert match["gave_up"] == [0, int(count)]
+    assert 0 < int(count) <= 4
+
+
 def test_an_engine_is_told_only_what_is_new(hex_engine):
     player, log = hex_engine("none")
     played = Playthrough(make("hex"))
@@ -348,6 +367,35 @@ def test_several_may_ask_at_once(hex_engine):
     with ThreadPoolExecutor(12) as threads:
         answers = list(threads.map(lambda one: Mind(player, one).answer(), games))
     assert [int(one.action[0]) for one in answers] == [1] + 11 * [0]
+
+
+def test_there_are_as_many_processes_as_usable_cores(hex_engine):
+    usable = os.sched_getaffinity(0)
+    try:
+        os.sched_setaffinity(0, {min(usable)})
+        player, _ = hex_engine("none")
+        assert player.playing.at_once == GAMES_A_PROCESS
+    finally:
+        os.sched_setaffinity(0, usable)
+
+
+def test_ctrl_c_ends_an_engine_that_is_starting(hex_engine, monkeypatch):
+    monkeypatch.setattr(pool, "cores", lambda: 2)
+    monkeypatch.setattr(gtp, "START_LIMIT", 20.0)
+    player, _ = hex_engine("starts once")
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    alarm = threading.Timer(1, signal.pthread_kill, (threading.main_thread().ident, signal.SIGINT))
+    try:
+        states = batch_of(Playthrough(make("hex")), Playthrough(make("hex")))
+        memory = player.playing.begin(states)
+        began = time.monotonic()
+        alarm.start()
+        with pytest.raises(KeyboardInterrupt):
+            player.playing.answer(memory, states, jax.random.key(0), np.arange(2))
+        assert time.monotonic() - began < 10
+    finally:
+        alarm.join()
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_swapping_is_told_as_swap_pieces(hex_engine):

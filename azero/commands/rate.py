@@ -14,6 +14,7 @@ from azero.commands.progress import shown
 from azero.commands.table import print_table
 
 if TYPE_CHECKING:
+    from azero.match import Played
     from azero.players import Player
     from azero.ratings.entrants import Entrant
     from azero.ratings.ledger import Ledger, Missing
@@ -70,7 +71,7 @@ def main(words: Sequence[str]) -> int:
     from azero.ratings.entrants import entrants
     from azero.ratings.ledger import write
     from azero.ratings.model import rate
-    from azero.ratings.pages import write_pages
+    from azero.ratings.pages import unrated, write_pages
 
     named = entrants(arguments.players)
     if len(named) < 2:
@@ -83,6 +84,10 @@ def main(words: Sequence[str]) -> int:
         ratings = rate(list(ledger.matches.values()), plan.anchor, plan.anchor_elo)
         content = write(arguments.out, ledger, plan.anchor, plan.anchor_elo, ratings)
         write_pages(arguments.out, ledger, plan.anchor, ratings)
+    aside = unrated(ledger, ratings)
+    if aside:
+        why = f"no chain of matches leads to them from the anchor {plan.anchor}"
+        print(f"not rated: {', '.join(aside)}; {why}", file=sys.stderr)
     if arguments.json:
         json.dump(content, sys.stdout, indent=1)
         print()
@@ -107,6 +112,7 @@ def _plan(arguments: Arguments, named: "Sequence[Entrant]") -> _Plan:
     """Raises ValueError where what is asked for does not go with what the folder holds."""
     from azero.ratings.entrants import entrant, nearest, pairings
     from azero.ratings.ledger import Ledger, missing, read, refuse_other
+    from azero.ratings.model import connected
 
     asked = {"game": arguments.game, "opening_plies": arguments.opening_plies, "seed": arguments.seed}
     kept = read(arguments.out)
@@ -121,7 +127,13 @@ def _plan(arguments: Arguments, named: "Sequence[Entrant]") -> _Plan:
         anchor = arguments.anchor if arguments.anchor in ledger.entrants else entrant(arguments.anchor).name
     if anchor not in ledger.entrants:
         raise ValueError(f"the anchor {anchor} is not among the players; {nearest(anchor, list(ledger.entrants))}")
-    todo = missing(ledger, pairings([one.name for one in named], arguments.ladder), arguments.games // 2)
+    meetings = pairings([one.name for one in named], arguments.ladder)
+    if named[0].name not in connected([*ledger.matches, *meetings], anchor):  # and those whom it meets
+        raise ValueError(
+            f"no chain of matches leads from the anchor {anchor} to {named[0].name}: name {anchor} among the players, "
+            f"or say --anchor {named[0].name}"
+        )
+    todo = missing(ledger, meetings, arguments.games // 2)
     return _Plan(ledger, anchor, elo if arguments.anchor_elo is None else arguments.anchor_elo, todo)
 
 
@@ -145,17 +157,26 @@ def _play(arguments: Arguments, plan: _Plan, game: "Game", players: "dict[str, P
 
     ledger, repeats = plan.ledger, 0
     for number, match in enumerate(plan.todo, start=1):
+        ended: list[Played] = []
         with shown("playing") as progress:
-            ledger, result = play(game, players, ledger, match, progress)
+            ledger, result = play(game, players, ledger, match, progress, ended.append)
         write(arguments.out, ledger, plan.anchor, plan.anchor_elo, ())
         whole = ledger.matches[match.first, match.second]
         score = f"{2 * sum(whole.pairs):g} of {2 * len(whole.pairs)}"
         print(f"{number}/{len(plan.todo)}: {match.first} scores {score} against {match.second}", file=sys.stderr)
+        _print_given_up(match, ended)
         repeats += result.openings < match.pairs
     if repeats:
         few = f"in {repeats} of the {len(plan.todo)} matches some openings were the same"
         print(f"{few}: players without chances repeat games there, and intervals come out narrow", file=sys.stderr)
     return ledger
+
+
+def _print_given_up(match: "Missing", ended: "list[Played]") -> None:
+    for loser, points in ((match.first, 0.0), (match.second, 1.0)):
+        reasons = [one.given_up for one in ended if one.given_up and one.points == points]
+        if reasons:
+            print(f"  {loser} gave up or forfeited {len(reasons)} games, the first: {reasons[0]}", file=sys.stderr)
 
 
 def _print(folder: Path, ledger: "Ledger", anchor: str, ratings: "list[Rating]") -> None:

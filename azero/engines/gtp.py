@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from azero.engines.dialects import Moves
 from azero.engines.process import EngineError, Process
@@ -16,13 +16,20 @@ COLOURS = ("black", "white")  # of players 0 and 1
 class GtpEngine:
     """A program, and the game that stands on its board."""
 
-    def __init__(self, words: Sequence[str], setup: Sequence[str], seconds: float):
+    def __init__(
+        self,
+        words: Sequence[str],
+        setup: Sequence[str],
+        seconds: float,
+        begun: Callable[["GtpEngine"], None] = lambda engine: None,
+    ):
         """Starts it.
 
         Args:
           words: of its command line.
           setup: commands that say which game is played.
           seconds: that it is given for a move, where it can be told.
+          begun: told of this engine as soon as it can be killed; its first words may be long in coming.
 
         Raises:
           EngineError: it cannot be started, does not speak GTP or refuses the game.
@@ -30,6 +37,7 @@ class GtpEngine:
         self.limit = 3 * seconds + GRACE
         self.told: Moves = []  # the moves on its board; None is one that it makes by itself
         self.process = Process(words)
+        begun(self)
         try:
             known = self._first_words().split()
             for command in (*setup, "clear_board"):

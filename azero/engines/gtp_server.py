@@ -5,23 +5,35 @@ pass; that pass is then made for it. So an Othello board need not send passes, a
 """
 
 import functools
+import math
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-import numpy as np
-
 import azero
 from azero.answers import GIVEN_UP
 from azero.engines.clock import Allowance, Clock, Limits, deliberate
-from azero.engines.gtp_texts import KOMI, BadText, colour, info, legal_vertex, own_pass, result, seconds_of, vertex_text
+from azero.engines.gtp_texts import (
+    KOMI,
+    PASSES,
+    BadText,
+    chosen,
+    colour,
+    info,
+    legal_vertex,
+    own_pass,
+    result,
+    seconds_of,
+    vertex_text,
+    words_of,
+)
 from azero.players import Player
 from azero.thinking import Deliberation, Playthrough, Thought
 from games.core import Game
-from games.notation import jitted
 
 INTERVAL = 0.5  # seconds between two lines of an analysis
 
@@ -35,6 +47,7 @@ class GtpServer:
         self.deliberation = Deliberation(player, game, seed)
         self.ready = ThreadPoolExecutor(1).submit(self.deliberation.prepare)  # compiling is on nobody's clock
         self.allowance: Allowance | None = None
+        self.own_komi = self.said_komi = KOMI.get(game.name, 0.0)
         self.commands: dict[str, Callable[[list[str]], str | None]] = {
             "protocol_version": lambda words: "2",
             "name": lambda words: "azero",
@@ -51,7 +64,7 @@ class GtpServer:
             "undo": self.undo,
             "time_settings": self.time_settings,
             "time_left": self.time_left,
-            "final_score": lambda words: result(self.played),
+            "final_score": lambda words: result(self.played, self.said_komi),
             "showboard": lambda words: "\n" + self.game.notation.board(self.played.state),
         }
         for dialect in ("lz", "kata"):
@@ -76,9 +89,7 @@ class GtpServer:
           Whether there is more to do: False after `quit`.
         """
         self.waiting, self.leaving = waiting, leaving
-        text = "".join(letter for letter in line.replace("\t", " ") if letter >= " " and letter != "\x7f")
-        words = text.partition("#")[0].split()
-        self.number = words.pop(0) if words and words[0].isascii() and words[0].isdigit() else ""
+        self.number, words = words_of(line)
         if not words:
             return True
         name, *rest = words
@@ -109,13 +120,16 @@ class GtpServer:
         return ""
 
     def komi(self, words: list[str]) -> str:
-        """Accepts the komi of the rules."""
+        """Takes any komi for the score of Go; the player knows that of its rules alone."""
         try:
             komi = float(words[0])
         except (IndexError, ValueError):
-            raise BadText("komi not a float") from None
-        if komi != KOMI.get(self.game.name, 0.0):
-            raise BadText("unacceptable komi")
+            komi = math.nan
+        if not math.isfinite(komi):
+            raise BadText("komi not a float")
+        if self.said_komi == self.own_komi != komi and self.game.name in KOMI:
+            print(f"komi {komi:g} counts in final_score; the player plays as with {self.own_komi:g}", file=sys.stderr)
+        self.said_komi = komi
         return ""
 
     def play(self, words: list[str]) -> str:
@@ -124,17 +138,17 @@ class GtpServer:
             raise BadText("invalid color or coordinate")
         before = len(self.played.actions)
         self._turn(colour(words[0]))
+        if self.played.over and self.game.name in PASSES and words[1].lower() == "pass":
+            self._pass_after_the_end(before)
+            return ""
         try:
             if self.played.over:
                 raise BadText("illegal move")
             action = legal_vertex(self.played, words[1])
-            if self._forbidden(action):
-                raise BadText("illegal move")
         except BadText:
             self.played.take_back(len(self.played.actions) - before)
             raise
-        self.played.move(action)
-        self.made.append(len(self.played.actions) - before)
+        self._make(action, before)
         return ""
 
     def genmove(self, words: list[str], dialect: str | None = None) -> str | None:
@@ -143,18 +157,15 @@ class GtpServer:
         seat = colour(words[0] if words else "")
         before = len(self.played.actions)
         self._turn(seat)
-        if self.played.over:
-            self.played.take_back(len(self.played.actions) - before)
+        if self.played.over and self.game.name not in PASSES:
             raise BadText("the game is over")
-        seconds = self.clocks[seat].seconds(self.game, before) if self.clocks else None
         if dialect:
             self._begin_answer()
-        thought = self._think(Limits(seconds), lambda: False, dialect, began)
-        action = self._choice(thought)
-        said = "resign" if action == GIVEN_UP else vertex_text(self.played, action)
-        if action != GIVEN_UP:
-            self.played.move(action)
-            self.made.append(len(self.played.actions) - before)
+        if self.played.over:
+            said = self._pass_after_the_end(before)
+        else:
+            limits = Limits(self.clocks[seat].seconds(self.game, before) if self.clocks else None)
+            said = self._make(chosen(self.played, self._think(limits, lambda: False, dialect, began)), before)
         if self.clocks:
             self.clocks[seat].spend(time.monotonic() - began)
         if dialect is None:
@@ -167,9 +178,11 @@ class GtpServer:
         before = len(self.played.actions)
         self._turn(colour(words[0] if words else ""))
         try:
+            if self.played.over and self.game.name in PASSES:
+                return "pass"
             if self.played.over:
                 raise BadText("the game is over")
-            action = self._choice(self._think(Limits(), lambda: False))
+            action = chosen(self.played, self._think(Limits(), lambda: False))
             return "resign" if action == GIVEN_UP else vertex_text(self.played, action)
         finally:
             self.played.take_back(len(self.played.actions) - before)
@@ -235,6 +248,21 @@ class GtpServer:
             raise BadText("wrong color to play")
         self.played.move(action)
 
+    def _make(self, action: int, before: int) -> str:
+        """Makes a move, after a pass where there are more than `before`; its text."""
+        if action == GIVEN_UP:
+            return "resign"
+        said = vertex_text(self.played, action)
+        self.played.move(action)
+        self.made.append(len(self.played.actions) - before)
+        return said
+
+    def _pass_after_the_end(self, before: int) -> str:
+        """Where our rules have ended the game and the board plays on, passes change nothing."""
+        self.played.take_back(len(self.played.actions) - before)
+        self.made.append(0)
+        return "pass"
+
     def _think(
         self,
         limits: Limits,
@@ -243,6 +271,7 @@ class GtpServer:
         began: float | None = None,
         interval: float = INTERVAL,
     ) -> Thought:
+        self.ready.result()  # until then the memory of the game is another thread's
         if self.deliberation.played is not self.played:
             self.deliberation.follow(self.played)
         searching = self.player.searching
@@ -258,22 +287,6 @@ class GtpServer:
 
         return deliberate(self.deliberation, limits, lambda: stop() or (enough and self.leaving()), report, began)
 
-    def _choice(self, thought: Thought) -> int:
-        """The player's move; in Go the next best where that would repeat the board."""
-        action = int(thought.answer.action[0])
-        if action == GIVEN_UP or not self._forbidden(action):
-            return action
-        order = (-thought.answer.policy[0]).argsort().tolist()
-        legal = (each for each in order if bool(self.played.state.legal[each]))
-        return next(each for each in legal if not self._forbidden(each))
-
-    def _forbidden(self, action: int) -> bool:
-        """Whether a move of Go repeats a board: our rules let it be made and lost, those of others forbid it."""
-        if self.game.name not in KOMI or action == own_pass(self.played):
-            return False
-        after = jitted(self.game.step)(self.played.state, np.int32(action), self.played.key)
-        return bool(after.terminal) and float(after.reward) < 0
-
 
 def serve(server: GtpServer, lines: Iterable[str]) -> None:
     """Answers lines in their order until `quit` or their end. They are read ahead, in another thread."""
@@ -283,7 +296,7 @@ def serve(server: GtpServer, lines: Iterable[str]) -> None:
     def read() -> None:
         with suppress(ValueError):  # the file was closed by who gave it
             for line in lines:
-                if line.split()[-1:] == ["quit"]:
+                if words_of(line)[1][:1] == ["quit"]:
                     ending.set()
                 ahead.put(line)
         ending.set()

@@ -6,9 +6,11 @@ import numpy as np
 
 from azero.answers import GIVEN_UP
 from azero.thinking import Playthrough, Thought
+from games.notation import jitted
 
 COLOURS = {"b": 0, "black": 0, "w": 1, "white": 1}
 KOMI = {"go_9x9": 7.5, "go_19x19": 7.5}  # of the rules; the other games have none
+PASSES = (*KOMI, "othello")  # games in which a side may pass, and in which points are counted
 OTHER_NAMES = {"swap-pieces": "swap"}  # what boards call a move -> what the game calls it
 
 
@@ -23,6 +25,14 @@ def colour(text: str) -> int:
     return COLOURS[text.lower()]
 
 
+def words_of(line: str) -> tuple[str, list[str]]:
+    """The number of a line, "" where it has none, and its words; none where it is no command."""
+    text = "".join(letter for letter in line.replace("\t", " ") if letter >= " " and letter != "\x7f")
+    words = text.partition("#")[0].split()
+    number = words.pop(0) if words and words[0].isascii() and words[0].isdigit() else ""
+    return number, words
+
+
 def own_pass(played: Playthrough) -> int | None:
     """The action that passes here, if there is one."""
     try:
@@ -35,7 +45,7 @@ def legal_vertex(played: Playthrough, text: str) -> int:
     """The action of a move's text. On connect boards a vertex stands for its column.
 
     Raises:
-      BadText: it is illegal, or no move at all.
+      BadText: it is illegal, in Go for repeating a board too, or no move at all.
     """
     plain = text.lower()
     texts = [text, plain, OTHER_NAMES.get(plain, plain)]
@@ -43,10 +53,32 @@ def legal_vertex(played: Playthrough, text: str) -> int:
         texts.append(str(ord(plain[0]) - ord("a") + 1))
     for each in texts:
         try:
-            return played.game.notation.action(played.state, each)
+            action = played.game.notation.action(played.state, each)
         except ValueError:
             continue
+        if not _forbidden(played, action):
+            return action
     raise BadText("illegal move")
+
+
+def chosen(played: Playthrough, thought: Thought) -> int:
+    """The player's move; in Go the next best where that would repeat the board."""
+    action = int(thought.answer.action[0])
+    if action == GIVEN_UP or not _forbidden(played, action):
+        return action
+    order = (-thought.answer.policy[0]).argsort().tolist()
+    legal = (each for each in order if bool(played.state.legal[each]))
+    return next(each for each in legal if not _forbidden(played, each))
+
+
+def _forbidden(played: Playthrough, action: int) -> bool:
+    """Whether a move of Go repeats a board: our rules let it be made and lost, those of others forbid it."""
+    game = played.game
+    last = len(played.actions) + 1 >= game.max_plies  # which ends the game by itself
+    if game.name not in KOMI or last or action == own_pass(played):
+        return False
+    after = jitted(game.step)(played.state, np.int32(action), played.key)
+    return bool(after.terminal) and float(after.reward) < 0
 
 
 def vertex_text(played: Playthrough, action: int) -> str:
@@ -61,25 +93,28 @@ def _boards_text(text: str) -> str:
     return {own: other for other, own in OTHER_NAMES.items()}.get(text, text)
 
 
-def result(played: Playthrough) -> str:
+def result(played: Playthrough, komi: float) -> str:
     """The score, B+3.5, W+12 or 0: Go by area, all stones taken as alive; Othello by discs; others B+1 or W+1.
+
+    Args:
+      komi: of Go, what White is given.
 
     Raises:
       BadText: the game is not over, and is not one in which points are counted.
     """
     name = played.game.name
-    if name not in (*KOMI, "othello") and not played.over:
+    if name not in PASSES and not played.over:
         raise BadText("cannot score: the game is not over")
     points = _points(played)
-    if played.over:
-        won = played.points(0)
-        if np.sign(won) != np.sign(points):  # not decided by counting
-            points = won
+    if played.over and np.sign(played.points(0)) != np.sign(points):  # not decided by counting
+        points = played.points(0)
+    elif name in KOMI:
+        points += KOMI[name] - komi
     return "0" if points == 0 else f"{'B' if points > 0 else 'W'}+{abs(points):g}"
 
 
 def _points(played: Playthrough) -> float:
-    """Black's points less White's, where the game counts any."""
+    """Black's points less White's by the game's own rules, where it counts any."""
     lines = played.game.notation.board(played.state).splitlines()
     if played.game.name == "othello":
         discs = "".join("".join(line.split()[1:]) for line in lines[:-1])

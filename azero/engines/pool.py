@@ -1,6 +1,5 @@
 """The processes of one engine: each has one game at a time on its board, and all think side by side."""
 
-import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +8,7 @@ from typing import NamedTuple, Protocol
 from azero.answers import GIVEN_UP
 from azero.engines.dialects import Dialect, Moves
 from azero.engines.process import EngineError
+from azero.startup import cores
 from games.core import State
 
 
@@ -37,12 +37,17 @@ class Question(NamedTuple):
 class Pool:
     """As many processes as there are cores, started as they are needed. Any number of threads may ask."""
 
-    def __init__(self, start: Callable[[], Engine], dialect: Dialect):
-        """Starts the first process; EngineError or ValueError where it does not work."""
+    def __init__(self, start: Callable[[Callable[[Engine], None]], Engine], dialect: Dialect):
+        """Starts the first process; EngineError or ValueError where it does not work.
+
+        Args:
+          start: tells of the engine as soon as it can be killed, and returns it when it is ready.
+        """
         self.start, self.dialect = start, dialect
-        self.size = os.cpu_count() or 1
-        self.free: list[Engine | None] = [start(), *[None] * (self.size - 1)]  # None: a place without a process
-        self.busy: list[Engine] = []
+        self.size = cores()
+        first = start(lambda engine: None)
+        self.free: list[Engine | None] = [first, *[None] * (self.size - 1)]  # None: a place without a process
+        self.busy: dict[int, Engine] = {}  # by the thread that waits for it
         self.freed = threading.Condition()
 
     def ask(self, questions: Sequence[Question]) -> list[tuple[int, str]]:
@@ -55,7 +60,7 @@ class Pool:
                 return [reply.result() for reply in replies]
             except BaseException:  # Ctrl-C: nobody waits for the moves any more
                 threads.shutdown(wait=False, cancel_futures=True)
-                for engine in list(self.busy):
+                for engine in list(self.busy.values()):
                     engine.kill()
                 raise
 
@@ -65,25 +70,27 @@ class Pool:
             return forced, ""
         engine = self._take(question.moves)
         try:
-            engine = engine or self.start()
-            self.busy.append(engine)
+            engine = engine or self.start(self._waits_for)
+            self._waits_for(engine)
             text = engine.move(question.moves)
             action = self.dialect.read(question.state, text)
             if action is None:
                 raise EngineError("resigned" if text == "resign" else f"played {text}, which is not legal")
-            self.busy.remove(engine)
         except EngineError as error:
             if engine:
                 engine.kill()
                 engine.end()
-                self.busy.remove(engine)
                 engine = None
             return GIVEN_UP, str(error)
         finally:
+            self.busy.pop(threading.get_ident(), None)
             with self.freed:
                 self.free.append(engine)
                 self.freed.notify()
         return action, ""
+
+    def _waits_for(self, engine: Engine) -> None:
+        self.busy[threading.get_ident()] = engine
 
     def _take(self, moves: Moves) -> Engine | None:
         """A free place, waited for; of those the one that has most of this game on its board."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from azero.engines.dialects import Dialect
 from azero.engines.gtp import GtpEngine
+from azero.engines.pool import Engine
 from azero.engines.program import Program, split_options
 from azero.engines.uci import Limits, UciEngine
 from azero.options import read_value
@@ -12,12 +13,12 @@ from azero.options import read_value
 VARIANT = "UCI_Variant"
 
 
-def starter(program: Program, dialect: Dialect) -> Callable[[], GtpEngine] | Callable[[], UciEngine]:
+def starter(program: Program, dialect: Dialect) -> Callable[[Callable[[Engine], None]], Engine]:
     """What starts a process of an engine.
 
     Returns:
-      () -> the engine, ready for its first game. It raises EngineError where that does not work, and ValueError where
-      an UCI engine has no such option or does not play the game.
+      (told of the engine as soon as it can be killed) -> the engine, ready for its first game. It raises EngineError
+      where that does not work, and ValueError where an UCI engine has no such option or does not play the game.
 
     Raises:
       ValueError: an option of a GTP engine is wrong.
@@ -25,17 +26,17 @@ def starter(program: Program, dialect: Dialect) -> Callable[[], GtpEngine] | Cal
     return (_gtp if program.kind == "gtp" else _uci)(program, dialect)
 
 
-def _gtp(program: Program, dialect: Dialect) -> Callable[[], GtpEngine]:
+def _gtp(program: Program, dialect: Dialect) -> Callable[[Callable[[Engine], None]], Engine]:
     options = split_options(program, ("seconds",))
     seconds = _above_zero(program.text, "seconds", options.get("seconds", "1"), float)
-    return lambda: GtpEngine(program.words, dialect.setup, seconds)
+    return lambda begun: GtpEngine(program.words, dialect.setup, seconds, begun)
 
 
-def _uci(program: Program, dialect: Dialect) -> Callable[[], UciEngine]:
+def _uci(program: Program, dialect: Dialect) -> Callable[[Callable[[Engine], None]], Engine]:
     (variant,) = dialect.setup
 
-    def start() -> UciEngine:
-        engine = UciEngine(program.words)
+    def start(begun: Callable[[Engine], None]) -> UciEngine:
+        engine = UciEngine(program.words, begun)
         try:
             engine.set(_own_options(program, engine) | _variant(program, engine, variant), _limits(program, engine))
         except BaseException:

@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from azero.engines.dialects import Moves
@@ -46,10 +46,15 @@ class Announced(NamedTuple):
 class UciEngine:
     """A program, and the game that it was last asked about."""
 
-    def __init__(self, words: Sequence[str]):
-        """Starts it; EngineError where it cannot be started or does not speak UCI."""
+    def __init__(self, words: Sequence[str], begun: Callable[["UciEngine"], None] = lambda engine: None):
+        """Starts it; EngineError where it cannot be started or does not speak UCI.
+
+        Args:
+          begun: told of this engine as soon as it can be killed; its first words may be long in coming.
+        """
         self.told: Moves = []  # the moves of the game that it was last asked about, its own included
         self.process = Process(words)
+        begun(self)
         try:
             self.process.write("uci")
             said = self._until("uciok", START_LIMIT)

@@ -51,6 +51,7 @@ class UciServer:
         self.ready = self.worker.submit(self.deliberation.prepare)  # compiling is on nobody's clock
         self.search: Future[None] | None = None
         self.stopped = threading.Event()
+        self.reading = 0.0  # seconds that the last `position` took
         self._begin("startpos")
         self.commands: dict[str, Callable[[list[str]], None]] = {
             "uci": self.uci,
@@ -132,13 +133,14 @@ class UciServer:
         """A position, and the moves from there; those up to an illegal one are made."""
         self.finish()
         self.ready.result()
+        began = time.monotonic()
         kind, *rest = words or [""]
         if kind not in ("startpos", "fen"):
             raise ValueError("position comes with startpos or fen")
         cut = rest.index("moves") if "moves" in rest else len(rest)
         start = "startpos" if kind == "startpos" else " ".join(rest[:cut])
         moves = rest[cut + 1 :]
-        if start != self.start or self.renewed:
+        if start != self.start or (self.renewed and self.moves != moves[: len(self.moves)]):
             self._begin(start)
         while self.moves != moves[: len(self.moves)]:
             self.moves.pop()
@@ -148,10 +150,12 @@ class UciServer:
                 self._renew()
             self.played.move(self.game.notation.action(self.played.state, move))
             self.moves.append(move)
+        self.reading = time.monotonic() - began
 
     def go(self, words: list[str]) -> None:
         """Begins a search, whose end is told by `bestmove`."""
-        began = time.monotonic()
+        began = time.monotonic() - self.reading  # the clock runs while the position is read
+        self.reading = 0.0
         self.finish()
         said, moves = read_go(words)
         self.stopped = threading.Event()
@@ -173,7 +177,7 @@ class UciServer:
         first = None if start == "startpos" else self._position(start)
         self.played = Playthrough(self.game, self.seed, first)
         self.start, self.renewed = start, False
-        self.moves: list[str] = []
+        self.moves: list[str] = []  # since the start, also where it has been renewed
 
     def _position(self, fen: str) -> State:
         """Raises ValueError where the FEN is no position that a game can go on from."""

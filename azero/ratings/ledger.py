@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from azero.manifest import write_text
-from azero.match import play_match
+from azero.match import Played, play_match
 from azero.players import Player
 from azero.ratings.entrants import Entrant
 from azero.ratings.model import Match, Rating
@@ -48,7 +48,7 @@ def read(folder: Path) -> tuple[Ledger, str, float] | None:
         return None
     try:
         kept = json.loads(file.read_text())
-        matches = [Match(**match | {"pairs": tuple(map(float, match["pairs"]))}) for match in kept["matches"]]
+        matches = [_match(match) for match in kept["matches"]]
         ledger = Ledger(
             str(kept["game"]),
             int(kept["opening_plies"]),
@@ -59,6 +59,12 @@ def read(folder: Path) -> tuple[Ledger, str, float] | None:
         return ledger, str(kept["anchor"]), float(kept["anchor_elo"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{file} is not a file of ratings ({type(error).__name__}: {error})") from None
+
+
+def _match(kept: Mapping[str, Any]) -> Match:
+    pairs = tuple(map(float, kept["pairs"]))
+    first, second = kept.get("gave_up", (0, 0))  # files of before they were counted have none
+    return Match(**{**kept, "pairs": pairs, "gave_up": (int(first), int(second))})
 
 
 def write(folder: Path, ledger: Ledger, anchor: str, anchor_elo: float, ratings: Iterable[Rating]) -> dict[str, Any]:
@@ -106,12 +112,17 @@ def play(
     ledger: Ledger,
     todo: Missing,
     progress: Callable[[int, int], None] | None = None,
+    record: Callable[[Played], None] | None = None,
 ) -> tuple[Ledger, MatchResult]:
-    """The ledger with the missing games of one match, and what came of those."""
+    """The ledger with the missing games of one match, and what came of those.
+
+    Args:
+      progress, record: as in `play_match`.
+    """
     names = todo.first, todo.second
     seed = match_seed(ledger.seed, *names, todo.before)
     one, other = players[todo.first], players[todo.second]
-    result = play_match(game, one, other, 2 * todo.pairs, ledger.opening_plies, seed, progress)
+    result = play_match(game, one, other, 2 * todo.pairs, ledger.opening_plies, seed, progress, record=record)
     kept = ledger.matches.get(names, Match(*names, (), 0, 0, 0))
     return ledger._replace(matches=ledger.matches | {names: extended(kept, result)}), result
 
@@ -123,6 +134,7 @@ def extended(match: Match, result: MatchResult) -> Match:
         wins=match.wins + result.wins,
         draws=match.draws + result.draws,
         losses=match.losses + result.losses,
+        gave_up=(match.gave_up[0] + result.gave_up[0], match.gave_up[1] + result.gave_up[1]),
     )
 
 

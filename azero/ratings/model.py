@@ -1,7 +1,7 @@
 """Ratings by the Bradley-Terry model (1952), fitted by choix, with bootstrap intervals over pairs of games."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -10,7 +10,6 @@ ELO = 400 / math.log(10)  # what a unit of the model's logit is worth
 ALPHA = 1e-6  # choix's regularisation: no more than its arithmetic needs
 STEPS = 10_000  # of choix's iteration at most; it takes about ten
 RESAMPLES = 1000
-LESS = 1  # pairs drawn fewer than there are, without which the variance would come out too small
 SPARE = 0.5  # games taken off a side that has won them all
 
 
@@ -23,6 +22,7 @@ class Match(NamedTuple):
     wins: int  # of the first
     draws: int
     losses: int
+    gave_up: tuple[int, int] = (0, 0)  # of these games, those that the first and the second gave up or forfeited
 
 
 class Rating(NamedTuple):
@@ -39,13 +39,13 @@ class Rating(NamedTuple):
 def rate(
     matches: Sequence[Match], anchor: str, anchor_elo: float = 0.0, seed: int = 0, resamples: int = RESAMPLES
 ) -> list[Rating]:
-    """The ratings of all players of some matches, the strongest first.
+    """The ratings of all players whom a chain of matches connects with the anchor, the strongest first.
 
     A draw counts as half a win of each. Where one side has every point of all games between it and the others, no
     finite difference fits: half a game is taken off it, shared by those matches, and the interval has no end on that
-    side. The intervals are percentiles of resamples: of each match one pair less than it has, drawn with repetition,
-    for the two games of a pair share an opening. What is taken off is drawn there as well, Gamma(1/2) pairs, which
-    is what is known of the chance of an event that was never seen (Jeffreys).
+    side. The intervals are percentiles of resamples, in which the pairs of each match are drawn with repetition, for
+    the two games of a pair share an opening (`_resampled`). What is taken off is drawn there as well, Gamma(1/2) pairs,
+    which is what is known of the chance of an event that was never seen (Jeffreys).
 
     Args:
       matches: two players meet in one of them at most.
@@ -53,16 +53,18 @@ def rate(
       seed: of the resamples.
 
     Raises:
-      ValueError: the anchor has not played, or no chain of matches leads from it to some player.
+      ValueError: the anchor has not played.
     """
     names = list(dict.fromkeys(name for match in matches for name in (match.first, match.second)))
     if anchor not in names:
         raise ValueError(f"the anchor {anchor} has played no match; players are {', '.join(names)}")
+    known = connected(((match.first, match.second) for match in matches), anchor)
+    matches = [match for match in matches if match.first in known]
+    names = [name for name in names if name in known]
     fixed = names.index(anchor)
     seats = np.array([(names.index(match.first), names.index(match.second)) for match in matches])
     scores = [np.array(match.pairs) for match in matches]
-    points = _points(len(names), seats, scores)
-    _refuse_strangers(names, points, fixed)
+    points = _points(len(names), seats, scores, [float(pairs.sum()) for pairs in scores])
     elo = _fit(points, np.full(len(names), SPARE))
     drawn = _resampled(seats, scores, elo, seed, resamples)
     low, high = np.percentile(drawn - drawn[:, [fixed]], (2.5, 97.5), axis=0, method="weibull") + anchor_elo
@@ -84,12 +86,25 @@ def rate(
     return sorted(found, key=lambda rating: -rating.elo)
 
 
-def _points(count: int, seats: np.ndarray, scores: Sequence[np.ndarray]) -> np.ndarray:
-    """float64 [K, K]: what each player has taken off each other one, in points."""
+def connected(pairings: Iterable[tuple[str, str]], player: str) -> set[str]:
+    """The players to whom a chain of pairings leads from one of them, and that one."""
+    links = [set(pairing) for pairing in pairings]
+    found = {player}
+    while near := {name for link in links if link & found for name in link} - found:
+        found |= near
+    return found
+
+
+def _points(count: int, seats: np.ndarray, scores: Sequence[np.ndarray], sums: Sequence[float]) -> np.ndarray:
+    """float64 [K, K]: what each player has taken off each other one, in points.
+
+    Args:
+      sums: of each match the sum of its pair scores, or what is put in its place.
+    """
     points = np.zeros((count, count))
-    for (first, second), pairs in zip(seats, scores, strict=True):
-        points[first, second] = 2 * pairs.sum()
-        points[second, first] = 2 * (1 - pairs).sum()
+    for (first, second), pairs, total in zip(seats, scores, sums, strict=True):
+        points[first, second] = 2 * total
+        points[second, first] = 2 * (len(pairs) - total)
     return points
 
 
@@ -98,14 +113,23 @@ def _resampled(
 ) -> np.ndarray:
     """float64 [R, K]: Elo from resamples of the pairs of each match.
 
+    The deviation of one more pair is added to the sum of those drawn, one that had the largest variance that the mean
+    m of the match allows, m (1 - m): so much is not known where the pairs are few, or all alike. It is what
+    `azero.score.pair_variance` reckons with.
+
     Args:
       start: Elo [K] to begin the fits from.
     """
     chance = np.random.default_rng(seed)
     count = len(start)
+    spreads = [math.sqrt(pairs.mean() * (1 - pairs.mean())) for pairs in scores]
     found = np.empty((resamples, count))
     for row in range(resamples):
-        points = _points(count, seats, [chance.choice(pairs, max(1, len(pairs) - LESS)) for pairs in scores])
+        sums = []
+        for pairs, spread in zip(scores, spreads, strict=True):
+            total = chance.choice(pairs, len(pairs)).sum() + chance.normal(0, spread)
+            sums.append(min(max(total, 0.0), float(len(pairs))))
+        points = _points(count, seats, scores, sums)
         found[row] = _fit(points, 2 * chance.gamma(0.5, size=count), start)
     return found
 
@@ -145,14 +169,3 @@ def _reaches(beats: np.ndarray) -> np.ndarray:
     for _ in range(len(beats).bit_length()):
         reach = reach @ reach
     return reach
-
-
-def _refuse_strangers(names: Sequence[str], points: np.ndarray, anchor: int) -> None:
-    """Raises ValueError where a player cannot be compared with the anchor."""
-    met = _reaches(points + points.T > 0)[anchor]
-    strangers = [name for name, known in zip(names, met, strict=True) if not known]
-    if strangers:
-        raise ValueError(
-            f"no chain of matches leads from the anchor {names[anchor]} to {strangers[0]}; name them in one call, or "
-            "another --anchor"
-        )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 SIZE = (8.0, 4.5)  # inches of the plot
 DPI = 120
+LONGEST = 40  # letters of a name in the plot: an engine's command line may leave it no room
 HEADINGS = ("player", "Elo", "95 % interval", "games", "score", "trained")
 
 
@@ -47,6 +48,12 @@ def rows(ledger: Ledger, anchor: str, ratings: Sequence[Rating]) -> list[tuple[s
     ]
 
 
+def unrated(ledger: Ledger, ratings: Sequence[Rating]) -> list[str]:
+    """Players who have played and have no rating: no chain of matches leads to them from the anchor."""
+    rated = {rating.player for rating in ratings}
+    return list(dict.fromkeys(name for pair in ledger.matches for name in pair if name not in rated))
+
+
 def _end(elo: float | None, without: str) -> str:
     return without if elo is None else f"{elo:.0f}"
 
@@ -71,6 +78,7 @@ def _markdown(ledger: Ledger, anchor: str, ratings: Sequence[Rating]) -> str:
     lines += [
         "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows(ledger, anchor, ratings)
     ]
+    aside = unrated(ledger, ratings)
     games = sum(match.wins + match.draws + match.losses for match in ledger.matches.values())
     return "\n".join(
         [
@@ -81,6 +89,11 @@ def _markdown(ledger: Ledger, anchor: str, ratings: Sequence[Rating]) -> str:
             f"Bradley-Terry ratings from {len(ledger.matches)} matches of {games} games in all, openings of 0 to "
             f"{ledger.opening_plies} random moves, each played with both colours; a draw is half a win. The anchor "
             f"is {anchor}. Intervals: bootstrap over pairs of games.",
+            *(
+                []
+                if not aside
+                else ["", f"Not rated: {', '.join(aside)}. No chain of matches leads to them from the anchor."]
+            ),
             "",
             "![Elo of the players](ratings.png)",
             "",
@@ -98,7 +111,7 @@ def _png(ledger: Ledger, anchor: str, ratings: Sequence[Rating]) -> bytes:
         _draw_runs(axes, runs, ratings)
     else:
         _draw_players(axes, ratings)
-    axes.set_title(f"{ledger.game}, {anchor} fixed, 95 % intervals")
+    axes.set_title(f"{ledger.game}, {_short(anchor)} fixed, 95 % intervals")
     content = io.BytesIO()
     sheet.savefig(content, format="png")
     return content.getvalue()
@@ -114,6 +127,10 @@ def curves(ledger: Ledger, ratings: Sequence[Rating]) -> dict[str, list[tuple[fl
     return {run: sorted(points, key=lambda point: point[0]) for run, points in found.items()}
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 13]}...{name[-10:]}"
+
+
 def _reach(ratings: Sequence[Rating]) -> list[list[float]]:
     """How far the intervals go down and up; not at all where they have no end."""
     down = [0.0 if one.low is None else max(0.0, one.elo - one.low) for one in ratings]
@@ -126,7 +143,7 @@ def _draw_runs(axes: "Axes", runs: dict[str, list[tuple[float, Rating]]], rating
     for run, points in runs.items():
         minutes = [seconds / 60 for seconds, _ in points]
         own = [rating for _, rating in points]
-        style: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 3, "label": run}
+        style: dict[str, Any] = {"marker": "o", "markersize": 4, "capsize": 3, "label": _short(run)}
         axes.errorbar(minutes, [rating.elo for rating in own], yerr=_reach(own), **style)
     timed = {rating.player for points in runs.values() for _, rating in points}
     for rating in ratings:
@@ -134,7 +151,13 @@ def _draw_runs(axes: "Axes", runs: dict[str, list[tuple[float, Rating]]], rating
             axes.axhline(rating.elo, color="grey", linestyle="dashed", linewidth=1)
             here = (0.01, rating.elo)
             axes.annotate(
-                rating.player, here, (0, 2), ("axes fraction", "data"), "offset points", color="grey", fontsize="small"
+                _short(rating.player),
+                here,
+                (0, 2),
+                ("axes fraction", "data"),
+                "offset points",
+                color="grey",
+                fontsize="small",
             )
     axes.set_xlabel("minutes of training")
     axes.set_ylabel("Elo")
@@ -145,5 +168,5 @@ def _draw_players(axes: "Axes", ratings: Sequence[Rating]) -> None:
     """A point for each player, the strongest on top."""
     places = list(range(len(ratings)))[::-1]
     axes.errorbar([one.elo for one in ratings], places, xerr=_reach(ratings), fmt="o", capsize=3)
-    axes.set_yticks(places, [one.player for one in ratings])
+    axes.set_yticks(places, [_short(one.player) for one in ratings])
     axes.set_xlabel("Elo")

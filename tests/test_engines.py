@@ -583,7 +583,7 @@ def test_ctrl_c_leaves_no_engine_behind(tmp_path):
     while time.monotonic() < began + 60 and (not log.exists() or "genmove" not in log.read_text()):
         time.sleep(0.1)
     azero.send_signal(signal.SIGINT)
-    _, said = azero.communicate(timeout=20)
+    _, said = azero.communicate(timeout=60)
     assert azero.returncode == 130, said
     with pytest.raises(ProcessLookupError):
         wait_for_group_to_end(int((tmp_path / "pid").read_text()))

@@ -5,7 +5,6 @@ Importing azero makes the games known to Gymnasium: `gymnasium.make("azero/Conne
 
 import importlib.abc
 import importlib.machinery
-import importlib.util
 import sys
 import types
 from collections.abc import Sequence
@@ -38,14 +37,16 @@ class _AtImport(importlib.abc.MetaPathFinder):
         """The spec of gymnasium, which registers once it has run; None for every other module."""
         if name != "gymnasium":
             return None
-        sys.meta_path.remove(self)
-        spec = importlib.util.find_spec(name)
+        others = (finder.find_spec(name, path, target) for finder in sys.meta_path if finder is not self)
+        spec = next((found for found in others if found is not None), None)
         if spec is None or spec.loader is None:
             return spec
         run = spec.loader.exec_module
 
         def run_and_register(module: types.ModuleType) -> None:
             run(module)
+            if self in sys.meta_path:  # only now: gymnasium may be looked for long before it is imported
+                sys.meta_path.remove(self)
             _register()
 
         spec.loader.exec_module = run_and_register  # type: ignore[method-assign]  # of this one loader, used once

@@ -107,6 +107,7 @@ def returns(game, played, seat):
     [
         "import azero, sys; assert 'gymnasium' not in sys.modules; import gymnasium",
         "import gymnasium, azero",
+        "import azero, importlib.util as u; assert u.find_spec('gymnasium'); import gymnasium",
         "import azero.cli, sys; azero.cli.main(['--help']); assert 'gymnasium' not in sys.modules; import gymnasium",
     ],
 )

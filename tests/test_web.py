@@ -3,8 +3,11 @@
 import asyncio
 import concurrent.futures
 import json
+import os
 import re
+import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -22,9 +25,12 @@ from served_page import free_port, served
 import games
 from azero import checkpoint, cli
 from azero.distill.comparisons import read_comparisons
-from azero.web import boards, curves, guards, people
+from azero.players import make_players
+from azero.web import boards, curves, guards, people, roster
+from azero.web.app import make_app
+from azero.web.desk import Desk
 from azero.web.lines import Lines, Refused
-from azero.web.roster import LEVELS, SLOW_LEVELS
+from azero.web.roster import LEVELS, SLOW_LEVELS, Roster
 
 GOLDEN = Path(__file__).parent / "golden"
 PLIES = 24  # of each golden game
@@ -265,6 +271,65 @@ def test_large_bodies_are_refused(client):
     assert client.post("/api/position", content=parts(), headers=headers).status_code == 413
 
 
+@pytest.mark.parametrize(
+    ("path", "headers", "wanted"),
+    [
+        ("/api/start", {"sec-fetch-site": "cross-site"}, 403),
+        ("/api/start", {"sec-fetch-site": "same-site"}, 403),  # another port of this machine
+        ("/api/start", {"sec-fetch-site": "same-origin"}, 200),
+        ("/api/start", {"sec-fetch-site": "none"}, 200),
+        ("/", {"sec-fetch-site": "cross-site"}, 200),  # somebody follows a link
+        ("/api/start", {"origin": "http://["}, 403),
+        ("/api/start", {"origin": "null"}, 403),
+    ],
+)
+def test_other_sites_may_not_ask(client, path, headers, wanted):
+    assert client.get(path, headers=headers).status_code == wanted
+
+
+def test_a_crowd_that_waits_does_not_hold_up_the_rest(place, monkeypatch):
+    monkeypatch.setattr("azero.web.app.PATIENCE", 6.0)
+    made = make_app(Roster(str(place / "ttt"), games.make("tic_tac_toe"), place / "runs"), place / "comparisons.jsonl")
+    desk = made.state.page.desk
+    desk.close()  # so that nobody is answered
+    question = {"game": "tic_tac_toe", "player": "served"}
+
+    async def crowd():
+        async with (
+            made.router.lifespan_context(made),
+            httpx.AsyncClient(transport=httpx.ASGITransport(made), base_url="http://localhost", timeout=60) as visitor,
+        ):
+            (await visitor.post("/api/position", json={"game": "tic_tac_toe"})).raise_for_status()
+            thoughts = [asyncio.create_task(visitor.post("/api/think", json=question)) for _ in range(60)]
+            key = ("tic_tac_toe", str(place / "ttt"), 64)
+            while key not in desk._kinds or not desk._kinds[key].waiting:
+                await asyncio.sleep(0.01)
+            assert (await visitor.get("/api/start")).status_code == 200
+            assert not any(thought.done() for thought in thoughts)
+            return await asyncio.gather(*thoughts), desk._kinds[key].waiting
+
+    answers, waiting = asyncio.run(crowd())
+    assert {answer.status_code for answer in answers} == {400}
+    assert "takes too long" in answers[0].json()["error"]
+    assert waiting == []  # nobody waits for an answer, so none is sought
+
+
+def test_the_desk_keeps_kinds_that_are_waited_for(monkeypatch):
+    monkeypatch.setattr("azero.web.desk.KEPT", 2)
+    desk, game = Desk(), games.make("tic_tac_toe")
+    desk.close()
+    (player,), _ = make_players(["rollout"], "tic_tac_toe")
+    state = Lines().play(game, []).state
+    replies = {key: desk.ask(key, game, player, state) for key in [("tic_tac_toe", "rollout", n) for n in (4, 16, 64)]}
+    assert list(desk._kinds) == list(replies)
+    first, second, third = replies
+    desk.withdraw(first, replies[first])
+    desk.withdraw(second, replies[second])
+    last = ("tic_tac_toe", "rollout", 256)
+    desk.ask(last, game, player, state)
+    assert list(desk._kinds) == [third, last]
+
+
 def test_hurried_clients_wait(monkeypatch):
     monkeypatch.setattr(guards, "PER_SECOND", 20.0)
     monkeypatch.setattr(guards, "AT_ONCE", 5.0)
@@ -298,6 +363,8 @@ def test_hurried_clients_wait(monkeypatch):
 def test_hosts_that_others_reach():
     reached = guards.Guard(None, "0.0.0.0")
     assert reached._is_own("192.168.1.7")
+    own = socket.gethostname().lower()
+    assert all(reached._is_own(name) for name in (own, f"{own}.local", socket.getfqdn().lower()))
     assert not reached._is_own("evil.example")
     assert not guards.Guard(None, "127.0.0.1")._is_own("192.168.1.7")
 
@@ -338,6 +405,21 @@ def test_a_line_cut_short_stays_on_its_own(tmp_path):
         preferences.add(line, "a1", "c3", "a", "Ada")
 
 
+def test_a_line_for_which_there_is_no_room_leaves_nothing(tmp_path):
+    lines, preferences = Lines(), people.Preferences(tmp_path / "comparisons.jsonl")
+    line = lines.play(games.make("tic_tac_toe"), ["b2"])
+    preferences.add(line, "a1", "c3", "a", "Ada")
+    before = preferences.file.read_bytes()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) + 20, hard))
+    try:
+        with pytest.raises(Refused, match="no room for a whole line"):
+            preferences.add(line, "a1", "c3", "b", "Ada")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert preferences.file.read_bytes() == before
+
+
 def test_pairs_are_of_positions_with_a_choice():
     lines, game = Lines(), games.make("tic_tac_toe")
     chance = np.random.default_rng(0)
@@ -364,6 +446,45 @@ def test_runs(client):
     body = {"game": "tic_tac_toe", "moves": ["b2"], "simulations": 0}
     thought = asked(client, "think", player="run:short:7", **body)
     assert thought["moves"] == asked(client, "think", player="served", **body)["moves"]  # the same weights
+
+
+def test_the_newest_runs_are_listed_and_read_once(tmp_path, monkeypatch):
+    monkeypatch.setattr("azero.web.roster.RUNS", 3)
+    for number, name in enumerate("dacb"):
+        file = tmp_path / name / "metrics.jsonl"
+        file.parent.mkdir()
+        file.write_text('{"iteration": 5, "seconds": 1.0}\n')
+        os.utime(file, (1000 + number, 1000 + number))
+    read = []
+    reads = curves.read_rows
+    monkeypatch.setattr(curves, "read_rows", lambda file, most: read.append(file.parent.name) or reads(file, most))
+    for _ in range(2):
+        assert [run["name"] for run in curves.list_runs(tmp_path)] == ["b", "c", "a"]
+    assert read == ["b", "c", "a"]
+    with (tmp_path / "c" / "metrics.jsonl").open("a") as file:
+        file.write('{"iteration": 6, "seconds": 2.0}\n')
+    assert [(run["name"], run["iterations"]) for run in curves.list_runs(tmp_path)] == [("c", 6), ("b", 5), ("a", 5)]
+    assert read == ["b", "c", "a", "c"]
+
+
+def test_of_a_long_file_the_end_is_read(tmp_path):
+    file = tmp_path / "metrics.jsonl"
+    file.write_text("".join(f'{{"iteration": {n}}}\n' for n in range(1000, 2000)))
+    rows = curves.read_rows(file, 205)  # of 20 bytes each
+    assert [row["iteration"] for row in rows] == list(range(1990, 2000))
+
+
+@pytest.mark.parametrize(
+    ("text", "pinned"),
+    [("{}", "{}@7"), ("{}@7", "{}@7"), ("{}:simulations=9", "{}@7:simulations=9"), ("policy:{}", "policy:{}@7")],
+)
+def test_a_run_is_served_at_one_step(place, text, pinned):
+    run = place / "runs" / "short"
+    player, game = roster.served(text.format(run), None, "connect_four")
+    assert player == pinned.format(run)
+    first = Roster(player, game, place / "runs").first
+    assert f"{run}@7" in first.label
+    assert f"{run}@7" in first.text
 
 
 def test_lines_forget_the_oldest(monkeypatch):
@@ -442,8 +563,6 @@ def test_twenty_clients_are_answered_together(shipped_page):
     ],
 )
 def test_bad_usage_is_one_line_and_exit_code_2(capsys, words, message):
-    import socket
-
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
@@ -462,9 +581,36 @@ def test_beyond_this_machine_there_is_a_warning(place):
     words = ["serve", str(place / "ttt"), "--host", "0.0.0.0", "--public", "--port", str(free_port())]
     with subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr.readline().startswith("warning: everyone who can reach 0.0.0.0")
-        assert "http://0.0.0.0:" in process.stderr.readline()
+        assert f"http://{socket.gethostname()}:" in process.stderr.readline()
         process.send_signal(signal.SIGINT)  # while it compiles
         assert process.wait(60) == 130
+
+
+def test_an_open_request_does_not_hold_up_the_end(place):
+    program = "import sys; from azero.cli import main; sys.exit(main())"
+    port = free_port()
+    words = ["serve", str(place / "ttt"), "--port", str(port)]
+    with subprocess.Popen([sys.executable, "-c", program, *words], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert f":{port}/" in process.stderr.readline()
+            with connected(port) as visitor:  # who never sends the body that he announces
+                head = f"POST /api/position HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: 9\r\n"
+                visitor.sendall(f"{head}Content-Type: application/json\r\n\r\n".encode())
+                time.sleep(0.5)
+                process.send_signal(signal.SIGINT)
+                assert process.wait(20) == 130
+        finally:
+            process.kill()
+
+
+def connected(port):
+    """A connection to the page, which says its address just before it listens."""
+    for _ in range(300):
+        try:
+            return socket.create_connection(("127.0.0.1", port))
+        except ConnectionRefusedError:
+            time.sleep(0.1)
+    raise AssertionError(f"nobody listens on {port}")
 
 
 def test_help_imports_neither_jax_nor_fastapi():

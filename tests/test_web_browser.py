@@ -159,6 +159,10 @@ class Seen:
     def faults(self):
         return self.run(AUDIT)
 
+    def network(self, offline):
+        conditions = {"offline": offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.chrome.execute_cdp_cmd("Network.emulateNetworkConditions", conditions)
+
     def logs(self):
         """Errors on the console, and requests that went elsewhere, since the last call."""
         found = [entry["message"] for entry in self.chrome.get_log("browser") if entry["level"] == "SEVERE"]
@@ -192,6 +196,54 @@ def test_a_whole_game_by_clicks(page):
     page.until(lambda: page.text("#status"), lambda text: "Your move" in text)
     page.get("#new").click()
     assert page.until(page.empty_cells, lambda cells: len(cells) == 9)
+
+
+def test_a_second_press_waits_for_the_answer(page):
+    page.open()
+    page.settled()
+    first, second, *_ = page.empty_cells()
+    page.run(
+        "const press = (name) => document.querySelector(`#board button[aria-label^='${name},']`).click();"
+        "[arguments[0], arguments[0], arguments[1]].forEach(press)",
+        first,
+        second,
+    )
+    page.until(lambda: page.text("#record"), lambda record: len(record.split()) == 3)  # the answer is the player's
+    page.settled()
+    assert page.text("#trouble") == ""
+    assert len(page.empty_cells()) == 7
+
+
+def test_a_move_that_does_not_arrive_is_not_made(page):
+    page.open()
+    page.settled()
+    target = page.empty_cells()[0]
+    page.network(offline=True)
+    page.press(target)
+    page.until(lambda: page.text("#trouble"))
+    page.network(offline=False)
+    assert len(page.empty_cells()) == 9
+    assert "Your move" in page.text("#status")
+    page.press(target)
+    page.until(lambda: page.text("#record"), lambda record: len(record.split()) == 3)
+    assert target in page.text("#record")
+    assert all("ERR_INTERNET_DISCONNECTED" in entry for entry in page.logs())
+
+
+def test_thinking_deeper_does_not_stop_the_players(page):
+    page.open()
+    page.settled()
+    assert page.get("#deeper").is_enabled()
+    page.run(
+        "window.seen = []; new MutationObserver(() => seen.push([document.getElementById('status').textContent,"
+        " document.getElementById('deeper').disabled])).observe(document.getElementById('thought'), {childList: true})"
+    )
+    page.press(page.empty_cells()[0])
+    page.until(lambda: page.text("#record"), lambda record: len(record.split()) == 3)
+    page.settled()
+    during = [disabled for status, disabled in page.run("return seen") if "is thinking" in status]
+    assert during
+    assert all(during)
 
 
 def test_a_whole_game_by_keyboard_as_the_second_player(page):

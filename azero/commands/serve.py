@@ -70,14 +70,25 @@ def _listen(app: "FastAPI", what: str, arguments: Arguments) -> None:
     """Serves until it is interrupted."""
     import uvicorn
 
+    from azero.web.app import CONNECTIONS
     from azero.web.guards import is_loopback
 
     host, port = arguments.host, arguments.port
     if not is_loopback(host):
         print(f"warning: everyone who can reach {host} can use the page; it has no password", file=sys.stderr)
     shown = f"[{host}]" if ":" in host else host
+    if host in ("0.0.0.0", "::"):  # any address of this machine, and none that could be opened
+        shown = socket.gethostname()
     print(f"{what}: http://{shown}:{port}/  (Ctrl-C ends it)", file=sys.stderr, flush=True)
-    config = uvicorn.Config(app, host, port, log_level="warning", limit_concurrency=200, timeout_keep_alive=20)
+    config = uvicorn.Config(
+        app,
+        host,
+        port,
+        log_level="warning",
+        limit_concurrency=CONNECTIONS,
+        timeout_keep_alive=20,
+        timeout_graceful_shutdown=1,
+    )
     uvicorn.Server(config).run()
 
 

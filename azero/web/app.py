@@ -5,9 +5,12 @@ JSON, `{"error": one line}`, with a status of 4xx.
 """
 
 import concurrent.futures
+import contextlib
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any
 
+import anyio.to_thread
 import numpy as np
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -26,6 +29,7 @@ from games import make, names
 from games.core import Game
 
 STATIC = Path(__file__).parent / "static"
+CONNECTIONS = 200  # at once
 PATIENCE = 120.0  # seconds that an answer may take, the compiling of a new search included
 LONGEST_GAME = 1024  # moves; games end sooner by their own rules
 
@@ -92,12 +96,14 @@ class Page:
             raise Refused("the game is over there, so there is nothing to think about")
         simulations = level(entry, simulations)
         player = self.roster.player(line.game, entry, simulations)
-        reply = self.desk.ask((line.game.name, entry.text, simulations), line.game, player, line.state)
+        key = (line.game.name, entry.text, simulations)
+        reply = self.desk.ask(key, line.game, player, line.state)
         try:
             return reply.result(PATIENCE)
         except BadPosition as error:
             raise Refused(error.what) from None
         except concurrent.futures.TimeoutError:
+            self.desk.withdraw(key, reply)
             raise Refused("the search takes too long; ask for fewer simulations") from None
 
     def warm(self) -> None:
@@ -108,6 +114,13 @@ class Page:
         self.desk.warm((game.name, entry.text, simulations), game, player, self.lines.play(game, []).state)
 
 
+@contextlib.asynccontextmanager
+async def _enough_threads(app: FastAPI) -> AsyncIterator[None]:
+    """A thread for every connection, and some for files: one that waits for a search must not hold up the others."""
+    anyio.to_thread.current_default_thread_limiter().total_tokens = CONNECTIONS + 16
+    yield
+
+
 def make_app(roster: Roster, comparisons: Path, host: str = "127.0.0.1") -> FastAPI:
     """The page as an ASGI application.
 
@@ -115,7 +128,7 @@ def make_app(roster: Roster, comparisons: Path, host: str = "127.0.0.1") -> Fast
       comparisons: the file that preferences are appended to.
       host: the address it is bound to, which says what Host headers are its own.
     """
-    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, lifespan=_enough_threads)
     page = Page(roster, people.Preferences(comparisons))
     app.state.page = page
     app.add_middleware(Guard, host=host)

@@ -83,6 +83,12 @@ class Desk:
             self._change.notify_all()
         return question.reply
 
+    def withdraw(self, key: Key, reply: "Future[Found]") -> None:
+        """Takes back a question for whose answer nobody waits any more; one that is being answered is let be."""
+        with self._change:
+            if kind := self._kinds.get(key):
+                kind.waiting = [question for question in kind.waiting if question.reply is not reply]
+
     def warm(self, key: Key, game: Game, player: Player, state: State) -> None:
         """Compiles every size for this kind of question, in the background."""
         with self._change:
@@ -102,11 +108,10 @@ class Desk:
 
     def _kind(self, key: Key, game: Game, player: Player, state: State) -> Kind:
         if key not in self._kinds:
-            self._kinds[key] = Kind(make_ask(player, key[2]), state, max(1, MOST_NODES // max(1, key[2])))
-            for old in [old for old, kind in self._kinds.items() if not kind.waiting][
-                : max(0, len(self._kinds) - KEPT)
-            ]:
+            idle = [old for old, kind in self._kinds.items() if not kind.waiting]
+            for old in idle[: max(0, len(self._kinds) + 1 - KEPT)]:
                 del self._kinds[old]
+            self._kinds[key] = Kind(make_ask(player, key[2]), state, max(1, MOST_NODES // max(1, key[2])))
         self._kinds.move_to_end(key)
         return self._kinds[key]
 

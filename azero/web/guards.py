@@ -38,6 +38,10 @@ class Guard:
     def __init__(self, app: ASGIApp, host: str):
         self.app = app
         self.host = host
+        self._names = {*LOOPBACK, host}
+        if not is_loopback(host):
+            own = socket.gethostname().lower()
+            self._names |= {own, f"{own}.local", socket.getfqdn().lower()}
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # requests left, and when that was
         self._lock = threading.Lock()
 
@@ -69,8 +73,8 @@ class Guard:
         host = headers.get("host", "")
         if not self._is_own(_name(host)):
             return 421, f"this page is not {_name(host)!r}; open it by the address that azero serve printed"
-        origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc != host:
+        foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site") and scope["path"].startswith("/api/")
+        if foreign or _netloc(headers.get("origin"), host) != host:
             return 403, "other pages may not ask this one"
         if scope["method"] == "POST" and headers.get("content-type", "").partition(";")[0] != "application/json":
             return 415, "what is sent must be application/json"
@@ -84,7 +88,7 @@ class Guard:
 
     def _is_own(self, name: str) -> bool:
         """Whether a Host header is one that this page has. A name that somebody else's server may give is not."""
-        if name in (*LOOPBACK, self.host):
+        if name in self._names:
             return True
         if is_loopback(self.host):
             return False
@@ -92,7 +96,7 @@ class Guard:
             ipaddress.ip_address(name)
             return True
         except ValueError:
-            return name == socket.gethostname().lower()
+            return False
 
     def _has_left(self, address: str) -> bool:
         now = time.monotonic()
@@ -109,6 +113,14 @@ def _name(host: str) -> str:
     """The name in a Host header, without its port."""
     try:
         return (urlsplit(f"//{host}").hostname or "").lower()
+    except ValueError:
+        return ""
+
+
+def _netloc(origin: str | None, default: str) -> str:
+    """The host and port in an Origin header; `default` without one."""
+    try:
+        return default if origin is None else urlsplit(origin).netloc
     except ValueError:
         return ""
 

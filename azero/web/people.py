@@ -113,7 +113,10 @@ def _append(place: Path, row: str) -> None:
         if size > LARGEST_FILE:
             raise Refused(f"{place.name} is full ({LARGEST_FILE >> 20} MiB); start azero serve with another")
         whole = size == 0 or os.pread(descriptor, 1, size - 1) == b"\n"
-        os.write(descriptor, (f"{row}\n" if whole else f"\n{row}\n").encode())
+        content = (f"{row}\n" if whole else f"\n{row}\n").encode()
+        if os.write(descriptor, content) < len(content):
+            os.ftruncate(descriptor, size)
+            raise Refused(f"{place.name} cannot be written: there is no room for a whole line")
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

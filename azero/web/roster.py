@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from azero import checkpoint
 from azero.config import Config, from_dict
-from azero.players import Player, make_players, parse_player, shipped
+from azero.players import Named, Player, make_players, parse_player, shipped
 from azero.web.lines import Refused
 from games import make
 from games.core import Game
@@ -141,11 +141,21 @@ def has_table(game: Game) -> bool:
 
 
 def run_folders(runs: Path) -> dict[str, Path]:
-    """The runs in a folder, by their names, newest last."""
+    """The runs in a folder, by their names: those that learned last, the newest first."""
     if not runs.is_dir():
         return {}
-    found = [path for path in sorted(runs.iterdir()) if (path / "metrics.jsonl").is_file() and ":" not in path.name]
-    return {path.name: path for path in found[:RUNS]}
+    found = [(_changed(path), path.name, path) for path in runs.iterdir() if ":" not in path.name]
+    found = sorted((one for one in found if one[0]), reverse=True)
+    return {name: path for _, name, path in found[:RUNS]}
+
+
+def _changed(folder: Path) -> int:
+    """When a run's metrics grew last, in nanoseconds; 0 if it is no run."""
+    file = folder / "metrics.jsonl"
+    try:
+        return file.stat().st_mtime_ns if file.is_file() else 0
+    except OSError:
+        return 0
 
 
 def run_config(folder: Path) -> Config | None:
@@ -158,6 +168,8 @@ def run_config(folder: Path) -> Config | None:
 
 def served(player: str | None, game_name: str | None, default: str) -> tuple[str, Game]:
     """The player that a server is started with, and its game.
+
+    A run is served with the step that is its newest now, and named so.
 
     Args:
       default: the player where none is given and its game is not another.
@@ -179,4 +191,13 @@ def served(player: str | None, game_name: str | None, default: str) -> tuple[str
     _, game = make_players([player], game_name)
     if game.num_players != 2:
         raise ValueError(f"{game.name} is not a game for two players")
-    return player, game
+    return _at_step(player, named), game
+
+
+def _at_step(player: str, named: Named) -> str:
+    """A run with the step that is its newest now: one that is being trained must not change in mid-game."""
+    folder = named.folder
+    if folder is None or named.iteration is not None or ":" in str(folder) or not (folder / "checkpoints").is_dir():
+        return player
+    place, colon, options = player.rpartition(":") if named.options else (player, "", "")
+    return f"{place}@{checkpoint.weights(folder).iteration}{colon}{options}"

@@ -35,17 +35,20 @@ export class Better {
   }
 
   wait(waiting) {
-    for (const name of ["prefer-a", "prefer-b", "skip"]) byId(name).disabled = waiting;
+    for (const name of ["prefer-a", "prefer-b"]) byId(name).disabled = waiting || !this.asked;
+    byId("skip").disabled = waiting;
   }
 
   // A press on the board chooses too, where it can only be one of the two.
   moved(text) {
+    if (!this.asked) return;
     if (text === this.asked.move_a) this.prefer("a");
     else if (text === this.asked.move_b) this.prefer("b");
   }
 
   async ask() {
     const turn = ++this.turn, name = byId("better-game").value;
+    this.asked = null; // what was asked before is answered, or passed over
     this.wait(true);
     byId("question").textContent = "Finding a position …";
     try {
@@ -88,7 +91,7 @@ export class Better {
 
   fail(error) {
     this.wait(false);
-    byId("question").textContent = "";
+    if (!this.asked) byId("question").textContent = "";
     this.onTrouble(error.message);
   }
 }

@@ -205,9 +205,11 @@ export class Board {
   }
 
   key(event) {
-    const { width, height } = this.plan;
+    if (event.ctrlKey || event.altKey || event.metaKey) return;
+    const { width, height } = this.plan, digit = /^[1-9]$/.test(event.key);
+    if (event.repeat && (digit || event.key === "Enter")) return event.preventDefault(); // a key held down is one move
     if (event.key === "Escape" && this.picked !== null) this.pick(null);
-    if (this.look.style === "discs" && /^[1-9]$/.test(event.key) && this.live) {
+    if (this.look.style === "discs" && digit && this.live) {
       const move = this.position.legal.find((one) => one.text === event.key);
       if (move) this.onMove(move.text);
       else this.onSay(`${event.key} is no move here`);

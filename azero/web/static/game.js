@@ -49,9 +49,14 @@ export class Table {
     return this.history.at(-1);
   }
 
+  // Whether the server has answered the last move.
+  get settled() {
+    return this.moves.length === this.history.length - 1;
+  }
+
   // Whose answer is shown, and who moves if no person does: one of the selects.
   seat() {
-    return this.mode === "watch" ? this.position.to_play : 0;
+    return this.mode === "watch" ? this.position?.to_play ?? 0 : 0;
   }
 
   person() {
@@ -115,6 +120,7 @@ export class Table {
   }
 
   make(text) {
+    if (!this.settled) return;
     this.moves = [...this.moves, text];
     this.go();
   }
@@ -123,8 +129,10 @@ export class Table {
     const text = byId("text").value.trim();
     if (!text || !this.position) return;
     if (!this.person() || this.position.over) return this.say(this.position.over ? "The game is over." : "It is not your turn.");
+    const { moves } = this;
     try {
-      const found = await post("position", { game: this.game, moves: [...this.moves, text] });
+      const found = await post("position", { game: this.game, moves: [...moves, text] });
+      if (moves !== this.moves || !this.settled) return; // another move was made meanwhile
       byId("text").value = "";
       this.make(found.moves.at(-1));
     } catch (error) {
@@ -133,15 +141,16 @@ export class Table {
   }
 
   takeBack() {
-    if (!this.moves.length) return;
+    if (!this.moves.length || !this.settled) return;
     const side = byId("side").value;
     let count = this.history.length - 2;
     while (this.mode === "play" && side !== "both" && count > 0 && this.history[count].to_play !== Number(side)) count -= 1;
     if (this.mode === "play" && side !== "both" && this.history[count].to_play !== Number(side)) return this.say("There is no move of yours to take back.");
     this.running = false;
     this.moves = this.moves.slice(0, count);
-    this.history = this.history.slice(0, count);
+    this.history = this.history.slice(0, count + 1);
     this.values = this.values.slice(0, count);
+    this.show();
     this.go();
   }
 
@@ -164,15 +173,19 @@ export class Table {
       else this.make(thought.move);
     } catch (error) {
       if (stale()) return;
-      this.running = false;
-      this.buttons();
-      this.say("");
       this.onTrouble(error.message);
+      this.running = false;
+      this.say("");
+      if (this.position && !this.settled) { // the last move was not taken
+        this.moves = this.moves.slice(0, this.history.length - 1);
+        this.show();
+      }
+      this.buttons();
     }
   }
 
   async step() {
-    if (this.thought?.move && !this.position.over) this.make(this.thought.move);
+    if (this.settled && this.thought?.move && !this.position.over) this.make(this.thought.move);
   }
 
   async think(simulations, stale) {
@@ -262,7 +275,7 @@ export class Table {
 
   showFound() {
     const { thought, exact, look, position } = this, shown = this.showing;
-    const known = this.values.filter((_, ply) => ply <= this.moves.length);
+    const known = this.values.slice(0, this.moves.length + 1);
     byId("search").hidden = !shown;
     showValue(look.sides, shown || position.over ? known.at(-1) : null);
     showCurve(look.sides, shown || position.over ? known : []);
@@ -281,12 +294,14 @@ export class Table {
 
   buttons() {
     const { position, thought } = this;
+    if (!this.players) return;
+    const answering = position && !this.person() && (this.mode === "play" || this.running);
     const { levels } = this.players.find(({ id }) => id === byId(`player-${this.seat()}`).value);
     byId("back").disabled = !this.moves.length;
     byId("run").textContent = this.running ? "Pause" : "Start";
     byId("run").disabled = byId("step").disabled = Boolean(position?.over);
     byId("show").setAttribute("aria-pressed", String(this.showing));
-    byId("deeper").disabled = !thought || !levels.some((level) => level > thought.simulations);
+    byId("deeper").disabled = !thought || answering || !levels.some((level) => level > thought.simulations);
     byId("text").disabled = Boolean(position?.over);
   }
 }

@@ -132,9 +132,9 @@ def largest_file(size: int) -> Iterator[None]:
 @pytest.mark.parametrize("size", [0, 100, 400, 1000])
 def test_writing_that_fails(tmp_path: Path, size: int, capfd: pytest.CaptureFixture[str]) -> None:
     save(tmp_path, 1)
-    with largest_file(size):
+    many = {f"leaf {number}": jnp.ones(1000) for number in range(40)}  # many writes fail at once
+    with largest_file(size):  # nothing may be compiled under it, for the compile cache is files too
         assert_refused(tmp_path, "File too large")
-        many = {f"leaf {number}": jnp.ones(1000) for number in range(40)}  # many writes fail at once
         with pytest.raises(CheckpointError, match=r"^cannot save checkpoint .*: File too large$"):
             checkpoint.save(tmp_path, 2, many, {}, {}, None, KEEP)
     save(tmp_path, 2)

@@ -33,6 +33,10 @@ class Answer(NamedTuple):
     value: np.ndarray | None  # float32 [B], for the player to move; None if there is no opinion
     reasons: list[str] | None = None  # [B], why a game is given up, "" where it is not; None if no player could
 
+    def reason(self, number: int = 0) -> str:
+        """Why a game is given up, "" where it is not."""
+        return self.reasons[number] if self.reasons else ""
+
 
 Answers = Callable[[State, jax.Array], Answer]  # (states [B], none of them terminal; key) -> Answer [B]
 RowAnswers = Callable[..., Answer]  # (states [B], key, rows int [N] = all) -> Answer [N], to those rows of the states

@@ -20,6 +20,11 @@ class CheckpointError(Exception):
 
 
 def write_text(path: Path, text: str) -> None:
+    """`write_bytes` of a text."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
     """Writes a file aside and puts it in place in one step.
 
     Raises:
@@ -27,8 +32,8 @@ def write_text(path: Path, text: str) -> None:
     """
     aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
     try:
-        with aside.open("w") as file:
-            file.write(text)
+        with aside.open("wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)

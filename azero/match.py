@@ -224,14 +224,15 @@ def answers_in_batches(
     """
 
     def ask(memory: Memory, states: State, key: jax.Array, games: np.ndarray) -> tuple[np.ndarray, list[str], Memory]:
-        parts, reasons = [], []
+        parts: list[np.ndarray] = []
+        reasons: list[str] = []
         for number, start in enumerate(range(0, len(games), size)):
             part = games[start : start + size]
             nobody = len(states.terminal)
             filled = np.pad(part, (0, size - len(part)), constant_values=nobody) if fill else part
             answer, memory = playing.answer(memory, states, jax.random.fold_in(key, number), filled)
             parts.append(answer.action[: len(part)])
-            reasons += (answer.reasons or [""] * len(part))[: len(part)]
+            reasons += map(answer.reason, range(len(part)))
         return np.concatenate(parts), reasons, memory
 
     return ask

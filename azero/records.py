@@ -16,7 +16,7 @@ import numpy as np
 
 from azero.manifest import write_text
 from games.core import Game
-from games.notation import GO_LETTERS, grid_square
+from games.notation import GO_LETTERS, KOMI, SWAP_PIECES, grid_square
 
 SGF_NUMBERS = {"go_9x9": 1, "go_19x19": 1, "othello": 2, "hex": 11}  # GM of the games that SGF is read for
 SGF_NAMES = {1: "Go", 2: "Othello", 11: "Hex"}
@@ -167,7 +167,7 @@ def _squares(number: int, size: int) -> tuple[Callable[[str], int], Callable[[in
 def _from_sgf(number: int, size: int, point: str) -> str:
     """A move as the game's notation has it; what is no point stays, in its brackets, to be refused there."""
     if number == 11:
-        return {"swap-pieces": "swap"}.get(point.lower(), point)
+        return {SWAP_PIECES: "swap"}.get(point.lower(), point)
     if point in ("", "tt"):  # FF[3] passes by tt
         return "pass"
     places = [ord(letter) - ord("a") for letter in point]
@@ -178,7 +178,7 @@ def _from_sgf(number: int, size: int, point: str) -> str:
 def _to_sgf(number: int, size: int, move: str) -> str:
     """The inverse of `_from_sgf`."""
     if number == 11:
-        return {"swap": "swap-pieces"}.get(move, move)
+        return {"swap": SWAP_PIECES}.get(move, move)
     if move == "pass":
         return ""
     row, column = divmod(_squares(number, size)[0](move), size)
@@ -189,7 +189,7 @@ def _sgf_text(game: Game, written: Written) -> str:
     number, size = SGF_NUMBERS[game.name], game.observation_shape[0]
     black, white, comment = (re.sub(r"([\]\\])", r"\\\1", text) for text in (*written.players, written.comment))
     result = "0" if written.result == 0 else "B+" if written.result > 0 else "W+"
-    komi = "KM[7.5]RU[Chinese]" if number == 1 else ""
+    komi = f"KM[{KOMI}]RU[Chinese]" if number == 1 else ""
     head = f"(;FF[4]GM[{number}]CA[UTF-8]AP[azero]SZ[{size}]{komi}PB[{black}]PW[{white}]RE[{result}]"
     moves = [f";{'BW'[ply % 2]}[{_to_sgf(number, size, move)}]" for ply, move in enumerate(written.moves)]
     lines = ["".join(moves[start : start + 12]) for start in range(0, len(moves), 12)]

@@ -12,15 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jax
-import jax.numpy as jnp
-
 from azero.checkpoint import lock
 from azero.manifest import CheckpointError, claim
 from azero.match import Played
 from azero.records import Written, record_format, write_records
+from azero.thinking import Playthrough
 from games.core import Game
-from games.notation import jitted
 
 PLAN, GAMES = "match.json", "games.jsonl"
 GROWING = ("games",)  # a match may be made longer
@@ -59,12 +56,13 @@ class Scorebook:
         """Writes the games in their usual record."""
         played = sorted(self.played, key=lambda one: (one.pair, one.seat))
         written = []
-        for one, moves in zip(played, moves_as_text(self.game, [one.moves for one in played]), strict=True):
+        for one in played:
             names = self.players if one.seat == 0 else self.players[::-1]
             said = f"opening {one.pair + 1}, {one.opening} moves of it"
             if one.given_up:
                 said += f"; {self.players[int(one.points)]} loses: {one.given_up}"
-            written.append(Written(names, moves, (2 * one.points - 1) * (1 if one.seat == 0 else -1), said))
+            result = (2 * one.points - 1) * (1 if one.seat == 0 else -1)
+            written.append(Written(names, _moves(self.game, one.moves), result, said))
         write_records(self.game, self.record, written)
 
 
@@ -84,17 +82,12 @@ def scorebook(folder: Path, game: Game, players: tuple[str, str], settings: Mapp
             book.close()
 
 
-def moves_as_text(game: Game, games: Sequence[Sequence[int]]) -> list[list[str]]:
-    """The moves of games from their start, in the game's notation."""
-    key = jax.random.key(0)
-    texts: list[list[str]] = []
-    for actions in games:
-        state, moves = jitted(game.init)(key), []
-        for action in actions:
-            moves.append(game.notation.move(jax.device_get(state), action))
-            state = jitted(game.step)(state, jnp.int32(action), key)
-        texts.append(moves)
-    return texts
+def _moves(game: Game, actions: Sequence[int]) -> list[str]:
+    """The moves of a game from its start, in its notation."""
+    played = Playthrough(game)
+    for action in actions:
+        played.move(action)
+    return played.moves()
 
 
 def _read(path: Path) -> list[Played]:

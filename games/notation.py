@@ -15,6 +15,8 @@ import numpy as np
 from games.core import Game, Notation, State
 
 GO_LETTERS = string.ascii_lowercase.replace("i", "")  # the letter i is left out on Go boards
+KOMI = 7.5  # what the rules of Go here give White
+SWAP_PIECES = "swap-pieces"  # what records and protocols of Hex call the swap
 SYMBOLS = ".xo"  # an empty cell, a stone of player 0, a stone of player 1 (which is number -1)
 
 jitted = functools.cache(jax.jit)
@@ -73,14 +75,23 @@ def play_moves(game: Game, text: str) -> tuple[list[State], list[int]]:
     states = [jitted(game.init)(key)]
     actions: list[int] = []
     for number, move in enumerate(moves, start=1):
-        if bool(states[-1].terminal):
-            raise ValueError(f"move {number} ({move}) comes after the end of the game")
-        try:
-            actions.append(game.notation.action(states[-1], move))
-        except ValueError as error:
-            raise ValueError(f"move {number}: {error}") from None
+        actions.append(read_move(game, states[-1], number, move))
         states.append(jitted(game.step)(states[-1], jnp.int32(actions[-1]), key))
     return states, actions
+
+
+def read_move(game: Game, state: State, number: int, text: str) -> int:
+    """The action of a move that is the `number`-th of a game.
+
+    Raises:
+      ValueError: it cannot be read, is illegal, or comes after the end of the game; its number is named.
+    """
+    if bool(state.terminal):
+        raise ValueError(f"move {number} ({text}) comes after the end of the game")
+    try:
+        return game.notation.action(state, text)
+    except ValueError as error:
+        raise ValueError(f"move {number}: {error}") from None
 
 
 def action_by_text(move: Callable[[State, int], str], example: str) -> Callable[[State, str], int]:

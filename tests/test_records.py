@@ -46,7 +46,7 @@ def test_random_games_are_read_back_as_they_were_written(name, tmp_path):
 
 
 def test_chess_is_written_as_pgn_with_moves_as_players_read_them(tmp_path):
-    chess = pytest.importorskip("chess")
+    chess = pytest.importorskip("chess", reason="python-chess is not there; install it: pip install chess")
     game = games.make("chess")
     generator = random.Random(0)
     played = []

@@ -3,12 +3,11 @@
 import dataclasses
 import json
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
 
-from azero.commands.arguments import parse
+from azero.commands.arguments import parse, read_lines
 
 if TYPE_CHECKING:
     from azero.players import Player
@@ -46,7 +45,7 @@ def main(words: Sequence[str]) -> int:
     arguments = parse(Arguments, words, "analyze")
     if arguments.tree is not None and arguments.tree < 1:
         raise ValueError(f"--tree shows 1 move or more, not {arguments.tree}")
-    lines = _lines(arguments.positions)
+    lines = read_lines(arguments.positions, "positions")
     from azero.startup import start_jax
 
     start_jax()
@@ -88,18 +87,3 @@ def _described(
     traced = player.traced()
     for described in trace(game, traced, texts, states, arguments.tree, arguments.seed, min(TRACED_BATCH, size)):
         yield from [json.dumps(described)] if arguments.json else tree_lines(described)
-
-
-def _lines(path: str) -> list[str]:
-    """The lines of a text file.
-
-    Raises:
-      ValueError: it cannot be read, or is not text.
-    """
-    try:
-        content = Path("/dev/stdin" if path == "-" else path).read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"cannot read the positions in {path}: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not a text file") from None
-    return content.removesuffix("\n").split("\n") if content else []

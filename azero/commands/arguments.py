@@ -5,6 +5,7 @@ import difflib
 import io
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TypeVar
 
 import tyro
@@ -54,3 +55,21 @@ def one_line(box: str) -> str:
         return f"{text.rstrip('.')}; did you mean {near[0]}?" if near else text
     meant = re.search(r"Perhaps you meant:?\s+(-\S+)", " ".join(lines))
     return f"{text}; did you mean {meant[1]}?" if meant else text
+
+
+def read_lines(path: str, what: str) -> list[str]:
+    """The lines of a text file; - is stdin.
+
+    Args:
+      what: they hold, for the message.
+
+    Raises:
+      ValueError: it cannot be read, or is not text.
+    """
+    try:
+        content = Path("/dev/stdin" if path == "-" else path).read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise ValueError(f"cannot read the {what} in {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not a text file") from None
+    return content.removesuffix("\n").split("\n") if content else []

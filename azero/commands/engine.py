@@ -44,7 +44,7 @@ def main(words: Sequence[str]) -> int:
     # Whatever a library prints goes to stderr: stdout is the protocol's alone.
     wire = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
-    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]
+    sys.stdin.reconfigure(errors="replace")  # type: ignore[union-attr]  # text, as the command line has it
 
     def write(text: str) -> None:
         wire.write(text)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from azero.commands.arguments import read_lines
 from azero.commands.eval import Arguments
 from azero.commands.progress import shown
 from azero.commands.table import print_table
@@ -97,10 +98,7 @@ def _openings(path: str, game: Game) -> tuple[Openings | None, str]:
     """The openings of a file, and what tells it from others; None where no file is named."""
     if not path:
         return None, ""
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from None
+    lines = read_lines(path, "openings")
     try:
         return read_openings(game, lines), hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
     except ValueError as error:

@@ -87,7 +87,7 @@ class _Table:
                 answer = self.mind.answer()
                 action = int(answer.action[0])
                 if action == GIVEN_UP:
-                    print(f"{self.opponent.name} gives up: {(answer.reasons or [''])[0]}")
+                    print(f"{self.opponent.name} gives up: {answer.reason()}")
                     print("you win")
                     return
                 text = self.game.notation.move(self.played.state, action)
@@ -139,7 +139,7 @@ class _Table:
             return
         answer = self.mind.answer()
         if int(answer.action[0]) == GIVEN_UP:
-            print(f"{self.opponent.name} would give up: {(answer.reasons or [''])[0]}")
+            print(f"{self.opponent.name} would give up: {answer.reason()}")
             return
         print(f"{self.opponent.name} would play {self.game.notation.move(self.played.state, int(answer.action[0]))}")
         self.explain(answer)

@@ -68,11 +68,13 @@ def main(words: Sequence[str]) -> int:
 
     start_jax()
     from azero.checkpoint import lock
+    from azero.match import check_sizes
     from azero.ratings.entrants import entrants
     from azero.ratings.ledger import write
     from azero.ratings.model import rate
     from azero.ratings.pages import unrated, write_pages
 
+    check_sizes(arguments.games, arguments.opening_plies or 0)
     named = entrants(arguments.players)
     if len(named) < 2:
         raise ValueError(f"azero rate takes two players or more, not {named[0].name} alone")
@@ -99,11 +101,6 @@ def main(words: Sequence[str]) -> int:
 def _check(arguments: Arguments) -> None:
     if not arguments.players:
         raise ValueError("azero rate takes two players or more, or every checkpoint of a run: runs/c4@all")
-    games, plies = arguments.games, arguments.opening_plies
-    if games < 2 or games % 2:
-        raise ValueError(f"games must be an even number from 2 on (each opening is played twice), not {games}")
-    if plies is not None and plies < 0:
-        raise ValueError(f"opening plies must be 0 or more, not {plies}")
     if arguments.out.exists() and not arguments.out.is_dir():
         raise ValueError(f"{arguments.out} is a file; give a folder with --out")
 

@@ -48,7 +48,7 @@ def main(words: Sequence[str]) -> int:
     check_place(arguments)
     try:
         import fastapi  # noqa: F401  the page cannot be imported without
-        import uvicorn  # noqa: F401
+        import uvicorn  # noqa: F401  nor served
     except ModuleNotFoundError as error:
         raise ValueError(f"the page needs {error.name}: pip install 'azero[web]'") from None
     from azero.startup import start_jax

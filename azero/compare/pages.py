@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import azero
-from azero.manifest import write_text
+from azero.manifest import write_bytes, write_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +92,7 @@ def write_results(
     pictures = {figure.name: _png(figure) for figure in figures}
     folder.mkdir(parents=True, exist_ok=True)
     for name, content in pictures.items():
-        _write_bytes(folder / f"{name}.png", content)
+        write_bytes(folder / f"{name}.png", content)
     write_text(folder / "results.md", _markdown(whole, tables, figures))
     write_text(folder / "report.html", _page(whole, tables, figures, pictures))
     write_text(folder / "results.json", json.dumps(whole, indent=1, allow_nan=False) + "\n")
@@ -158,12 +158,6 @@ def _png(figure: Figure) -> bytes:
     content = io.BytesIO()
     sheet.savefig(content, format="png")
     return content.getvalue()
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    aside = path.with_name(f".{path.name}.partial-{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, path)
 
 
 def _made_with(whole: Mapping[str, Any]) -> str:

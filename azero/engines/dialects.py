@@ -11,9 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from games.core import Game, State
-
-KOMI = 7.5  # what the rules of Go here give White
-HEX_SWAP = "swap-pieces"
+from games.notation import KOMI, SWAP_PIECES
 
 Moves = list[str | None]  # of a game from its start, as an engine writes them; None is one that it is not told of
 
@@ -53,7 +51,7 @@ def _othello(game: Game) -> Dialect:
 
 
 def _hex(game: Game) -> Dialect:
-    return Dialect(("boardsize 11",), _but(game, "swap", HEX_SWAP))
+    return Dialect(("boardsize 11",), _but(game, "swap", SWAP_PIECES))
 
 
 def _but(game: Game, special: str, instead: str | None) -> Callable[[State, int], str | None]:

@@ -18,7 +18,7 @@ import azero
 from azero.answers import GIVEN_UP
 from azero.engines.clock import Allowance, Clock, Limits, deliberate
 from azero.engines.gtp_texts import (
-    KOMI,
+    GO,
     PASSES,
     BadText,
     chosen,
@@ -34,6 +34,7 @@ from azero.engines.gtp_texts import (
 from azero.players import Player
 from azero.thinking import Deliberation, Playthrough, Thought
 from games.core import Game
+from games.notation import KOMI
 
 INTERVAL = 0.5  # seconds between two lines of an analysis
 
@@ -47,7 +48,7 @@ class GtpServer:
         self.deliberation = Deliberation(player, game, seed)
         self.ready = ThreadPoolExecutor(1).submit(self.deliberation.prepare)  # compiling is on nobody's clock
         self.allowance: Allowance | None = None
-        self.own_komi = self.said_komi = KOMI.get(game.name, 0.0)
+        self.own_komi = self.said_komi = KOMI if game.name in GO else 0.0
         self.commands: dict[str, Callable[[list[str]], str | None]] = {
             "protocol_version": lambda words: "2",
             "name": lambda words: "azero",
@@ -127,7 +128,7 @@ class GtpServer:
             komi = math.nan
         if not math.isfinite(komi):
             raise BadText("komi not a float")
-        if self.said_komi == self.own_komi != komi and self.game.name in KOMI:
+        if self.said_komi == self.own_komi != komi and self.game.name in GO:
             print(f"komi {komi:g} counts in final_score; the player plays as with {self.own_komi:g}", file=sys.stderr)
         self.said_komi = komi
         return ""

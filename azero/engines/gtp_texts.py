@@ -6,12 +6,12 @@ import numpy as np
 
 from azero.answers import GIVEN_UP
 from azero.thinking import Playthrough, Thought
-from games.notation import jitted
+from games.notation import KOMI, SWAP_PIECES, jitted
 
 COLOURS = {"b": 0, "black": 0, "w": 1, "white": 1}
-KOMI = {"go_9x9": 7.5, "go_19x19": 7.5}  # of the rules; the other games have none
-PASSES = (*KOMI, "othello")  # games in which a side may pass, and in which points are counted
-OTHER_NAMES = {"swap-pieces": "swap"}  # what boards call a move -> what the game calls it
+GO = ("go_9x9", "go_19x19")
+PASSES = (*GO, "othello")  # games in which a side may pass, and in which points are counted
+OTHER_NAMES = {SWAP_PIECES: "swap"}  # what boards call a move -> what the game calls it
 
 
 class BadText(ValueError):
@@ -75,7 +75,7 @@ def _forbidden(played: Playthrough, action: int) -> bool:
     """Whether a move of Go repeats a board: our rules let it be made and lost, those of others forbid it."""
     game = played.game
     last = len(played.actions) + 1 >= game.max_plies  # which ends the game by itself
-    if game.name not in KOMI or last or action == own_pass(played):
+    if game.name not in GO or last or action == own_pass(played):
         return False
     after = jitted(game.step)(played.state, np.int32(action), played.key)
     return bool(after.terminal) and float(after.reward) < 0
@@ -108,8 +108,8 @@ def result(played: Playthrough, komi: float) -> str:
     points = _points(played)
     if played.over and np.sign(played.points(0)) != np.sign(points):  # not decided by counting
         points = played.points(0)
-    elif name in KOMI:
-        points += KOMI[name] - komi
+    elif name in GO:
+        points += KOMI - komi
     return "0" if points == 0 else f"{'B' if points > 0 else 'W'}+{abs(points):g}"
 
 
@@ -119,8 +119,8 @@ def _points(played: Playthrough) -> float:
     if played.game.name == "othello":
         discs = "".join("".join(line.split()[1:]) for line in lines[:-1])
         return discs.count("x") - discs.count("o")
-    if played.game.name in KOMI:
-        return area([line.split()[1:] for line in lines[:-1]]) - KOMI[played.game.name]
+    if played.game.name in GO:
+        return area([line.split()[1:] for line in lines[:-1]]) - KOMI
     return played.points(0) if played.over else 0.0
 
 

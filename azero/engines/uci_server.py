@@ -229,7 +229,7 @@ class UciServer:
 
         thought = deliberate(self.deliberation, self._limits(said), stopped.is_set, report, began)
         if int(thought.answer.action[0]) == GIVEN_UP:
-            self.write(f"info string gives up: {_plain((thought.answer.reasons or [''])[0])}")
+            self.write(f"info string gives up: {_plain(thought.answer.reason())}")
             return NO_MOVE
         self.write(info(played, thought, max(thought.nodes, 1), time.monotonic() - began))
         policy = thought.answer.policy[0]

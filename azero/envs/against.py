@@ -108,8 +108,7 @@ class GameEnv(gymnasium.Env[View, np.int64]):
             answer = self._mind.answer()
             action = int(answer.action[0])
             if action == GIVEN_UP:
-                reason = (answer.reasons or [""])[0]
-                self._over, self._gained, self._ending = True, self._gained + 1.0, {"given_up": reason}
+                self._over, self._gained, self._ending = True, self._gained + 1.0, {"given_up": answer.reason()}
             else:
                 self._move(action)
 

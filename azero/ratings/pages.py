@@ -2,12 +2,11 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from azero.manifest import write_text
+from azero.manifest import write_bytes, write_text
 from azero.ratings.ledger import Ledger
 from azero.ratings.model import Rating
 
@@ -28,9 +27,7 @@ def write_pages(folder: Path, ledger: Ledger, anchor: str, ratings: Sequence[Rat
     """
     write_text(folder / "ratings.csv", _csv(ledger, ratings))
     write_text(folder / "ratings.md", _markdown(ledger, anchor, ratings))
-    aside = folder / f".ratings.png.partial-{os.getpid()}"
-    aside.write_bytes(_png(ledger, anchor, ratings))
-    os.replace(aside, folder / "ratings.png")
+    write_bytes(folder / "ratings.png", _png(ledger, anchor, ratings))
 
 
 def rows(ledger: Ledger, anchor: str, ratings: Sequence[Rating]) -> list[tuple[str, ...]]:

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from games.core import Game, State
-from games.notation import jitted
+from games.notation import jitted, read_move
 
 REMEMBERED = 512  # positions, of all games
 
@@ -65,12 +65,10 @@ class Lines:
 
 def _after(line: Line, number: int, text: str) -> Line:
     game, state = line.game, line.state
-    if bool(state.terminal):
-        raise Refused(f"move {number} ({text}) comes after the end of the game")
     try:
-        action = game.notation.action(state, text)
+        action = read_move(game, state, number, text)
     except ValueError as error:
-        raise Refused(f"move {number}: {error}") from None
+        raise Refused(str(error)) from None
     after = jax.device_get(jitted(game.step)(state, np.int32(action), jax.random.key(0)))
     points = float(after.reward) * (1 if int(state.to_play) == 0 else -1)
     return Line(game, after, state, (*line.moves, game.notation.move(state, action)), line.points + points)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from azero import checkpoint
 from azero.config import Config, from_dict
 from azero.players import Named, Player, make_players, parse_player, shipped
+from azero.ratings.entrants import entrant
 from azero.web.lines import Refused
 from games import make
 from games.core import Game
@@ -199,5 +200,4 @@ def _at_step(player: str, named: Named) -> str:
     folder = named.folder
     if folder is None or named.iteration is not None or ":" in str(folder) or not (folder / "checkpoints").is_dir():
         return player
-    place, colon, options = player.rpartition(":") if named.options else (player, "", "")
-    return f"{place}@{checkpoint.weights(folder).iteration}{colon}{options}"
+    return entrant(player).name

@@ -15,7 +15,7 @@ import numpy as np
 
 from azero.config import SearchConfig
 from azero.network import Network, Params
-from azero.search import Amplified, Evaluate, Kept, make_kept_search, make_tree_search, network_evaluate
+from azero.search import Amplified, Evaluate, Kept, Model, by_network, by_rules, make_kept_search, make_tree_search
 from azero.search.tree import Tree
 from azero.selfplay import random_legal
 from games.core import ILLEGAL, Game, State, value_before
@@ -83,21 +83,21 @@ def network_answers(game: Game, network: Network) -> NetworkAnswers:
 
 def search_answers(config: SearchConfig, game: Game, network: Network) -> NetworkAnswers:
     """The amplified model's answer, without the noise of self-play."""
-    return tree_answers(config, game, network_evaluate(game, network))
+    return tree_answers(config, by_network(game, network))
 
 
 def rollout_answers(config: SearchConfig, game: Game) -> Answers:
     """A tree search that knows the rules alone: an even prior, and a random playout to judge each leaf."""
-    return functools.partial(tree_answers(config, game, playout_judge(game)), None)
+    return functools.partial(tree_answers(config, by_rules(game, playout_judge(game))), None)
 
 
-def tree_answers(config: SearchConfig, game: Game, evaluate: Evaluate, stop_early: bool = False) -> NetworkAnswers:
-    """The answer of a tree search with any judge of leaves, without the noise of self-play.
+def tree_answers(config: SearchConfig, model: Model, stop_early: bool = False) -> NetworkAnswers:
+    """The answer of a tree search with any model, without the noise of self-play.
 
     Args:
       stop_early: leave a position as soon as no further simulation can change its move.
     """
-    search = jax.jit(make_tree_search(config, game, evaluate, explore=False, stop_early=stop_early))
+    search = jax.jit(make_tree_search(config, model, explore=False, stop_early=stop_early))
 
     def answers(params: Params, states: State, key: jax.Array) -> Answer:
         _refuse_stuck(states)
@@ -106,16 +106,16 @@ def tree_answers(config: SearchConfig, game: Game, evaluate: Evaluate, stop_earl
     return answers
 
 
-def tree_playing(config: SearchConfig, game: Game, evaluate: Evaluate, params: Params, reuse: bool) -> Playing:
-    """A tree search that plays: it leaves a position as soon as its move is sure.
+def tree_playing(config: SearchConfig, model: Model, params: Params, reuse: bool, stop_early: bool) -> Playing:
+    """A tree search that plays.
 
     Args:
+      stop_early: leave a position as soon as its move is sure; returns must be in [-1, 1].
       reuse: search on in what the last searches found below the moves made since.
     """
-    stop_early = game.num_players == 2  # its bounds hold for returns from -1 to 1
     if not reuse:
-        return forgetful(functools.partial(tree_answers(config, game, evaluate, stop_early), params))
-    planner = make_kept_search(config, game, evaluate, stop_early)
+        return forgetful(functools.partial(tree_answers(config, model, stop_early), params))
+    planner = make_kept_search(config, model, stop_early)
     search = jax.jit(planner.search, donate_argnums=1)
     now_at = jax.jit(lambda kept, actions: planner.moved(kept, actions).at)
 
@@ -128,7 +128,7 @@ def tree_playing(config: SearchConfig, game: Game, evaluate: Evaluate, params: P
     def moved(kept: Kept, actions: np.ndarray) -> Kept:
         return kept._replace(at=now_at(kept, actions))
 
-    return Playing(jax.jit(planner.begin), answer, moved)
+    return Playing(functools.partial(jax.jit(planner.begin), params), answer, moved)
 
 
 def forgetful(answers: Answers) -> Playing:
@@ -140,18 +140,18 @@ def forgetful(answers: Answers) -> Playing:
     return Playing(lambda states: None, answer, lambda memory, actions: memory)
 
 
-def tree_traced(config: SearchConfig, game: Game, evaluate: Evaluate, params: Params) -> Traced:
+def tree_traced(config: SearchConfig, model: Model, params: Params) -> Traced:
     """The answers of `tree_answers`, with the trees that they come from.
 
     Raises:
       ValueError: the backend is mctx, whose trees are not kept.
     """
-    planner = make_kept_search(config, game, evaluate, searches=1)
+    planner = make_kept_search(config, model, searches=1)
 
     @jax.jit
     def search(params: Params, states: State, key: jax.Array) -> tuple[Amplified, Tree]:
         games = jnp.arange(states.terminal.shape[0])
-        amplified, kept = planner.search(params, planner.begin(states), states, games, key)
+        amplified, kept = planner.search(params, planner.begin(params, states), states, games, key)
         return amplified, kept.tree
 
     def answers(states: State, key: jax.Array) -> tuple[Answer, Tree]:

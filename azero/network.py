@@ -17,15 +17,28 @@ from games.core import Game
 Params = Any
 
 
+Latent = jax.Array  # float32 [M, ...], what a network with dynamics makes of positions
+
+
+class Dynamics(NamedTuple):
+    """What a network has learned in place of the rules. Values and rewards are as a tree adds them up."""
+
+    represent: Callable[[Params, jax.Array], Latent]  # params, observations float32 [M, H, W, C]
+    step: Callable[[Params, Latent, jax.Array], tuple[Latent, jax.Array, jax.Array, jax.Array]]
+    # params, latents, actions int32 [M] -> latents after the moves; as in a State, reward, discount and terminal [M]
+    predict: Callable[[Params, Latent], tuple[jax.Array, jax.Array]]  # logits float32 [M, A], values float32 [M]
+
+
 class Network(NamedTuple):
     """init: key -> params (a plain pytree of float32 arrays).
 
     apply: params, observations float32 [M, H, W, C] -> policy logits float32 [M, A] over all actions, legal or not,
-    and values float32 [M] in [-1, 1] for the player to move.
+    and values float32 [M] for the player to move, in [-1, 1] where there are no dynamics.
     """
 
     init: Callable[[jax.Array], Params]
     apply: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
+    dynamics: Dynamics | None = None  # its trees are searched with these, if it has any, and else with the rules
 
 
 class _Block(nnx.Module):

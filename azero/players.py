@@ -31,7 +31,7 @@ from azero.engines import engine_playing, names_program, read_program
 from azero.manifest import CheckpointError
 from azero.network import make_network, unnamed
 from azero.options import read_options, read_value
-from azero.search import Evaluate, network_evaluate
+from azero.search import Model, by_network, by_rules
 from games import make
 from games.core import Game, State
 from games.notation import jitted
@@ -60,7 +60,7 @@ class Searching(NamedTuple):
     """What a player's tree search is made of."""
 
     config: SearchConfig
-    evaluate: Evaluate
+    model: Model
     params: Any
     reuse: bool  # in a game, it searches on in the tree of the last move
 
@@ -166,16 +166,17 @@ def search_player(config: Config, game: Game, params: Any, name: str = "search",
     """
     network = make_network(config.network, game)
     own = functools.partial(ways.network_answers(game, network), params)
-    return _searcher(name, config.search, game, network_evaluate(game, network), params, reuse)._replace(network=own)
+    return _searcher(name, config.search, game, by_network(game, network), params, reuse)._replace(network=own)
 
 
-def _searcher(name: str, config: SearchConfig, game: Game, evaluate: Evaluate, params: Any, reuse: bool) -> Player:
+def _searcher(name: str, config: SearchConfig, game: Game, model: Model, params: Any, reuse: bool) -> Player:
+    sure = game.num_players == 2  # when a move is sure is told by returns from -1 to 1
     return Player(
         name,
-        functools.partial(ways.tree_answers(config, game, evaluate), params),
-        playing=ways.tree_playing(config, game, evaluate, params, reuse),
-        traced=functools.partial(ways.tree_traced, config, game, evaluate, params),
-        searching=Searching(config, evaluate, params, reuse),
+        functools.partial(ways.tree_answers(config, model), params),
+        playing=ways.tree_playing(config, model, params, reuse, stop_early=sure),
+        traced=functools.partial(ways.tree_traced, config, model, params),
+        searching=Searching(config, model, params, reuse),
     )
 
 
@@ -257,7 +258,8 @@ def _plain(named: Named, game: Game) -> Player:
             return Player(named.text, functools.partial(_no_judge, named.text), playing=playing)
         case _:
             search = _search(named, rollout_search(game))
-            return _searcher(named.text, search, game, ways.playout_judge(game), None, _reuse(named, search))
+            model = by_rules(game, ways.playout_judge(game))
+            return _searcher(named.text, search, game, model, None, _reuse(named, search))
 
 
 def _no_judge(name: str, states: State, key: jax.Array) -> Answer:

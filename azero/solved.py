@@ -5,7 +5,7 @@ Shape letters: N positions in which the game goes on, A actions, P plies, M of t
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import games
 from azero.analysis import ask
 from azero.answers import Answer, Answers, in_batches
 from azero.config import SearchConfig
-from azero.search import make_tree_search
+from azero.search import Model, make_tree_search
 from games.core import ILLEGAL, Game, State, fixed_if_terminal
 from games.oracles import solved_board
 from games.oracles.tables import POSITIONS
@@ -162,15 +162,13 @@ def _table_search(config: SearchConfig, game_name: str, mesh: Mesh) -> Callable[
         del key
         return jnp.asarray(tables.logits)[states.board], jnp.asarray(tables.value)[states.board]
 
-    def amplified(tables: _Tables, states: State, key: jax.Array) -> Any:
-        # A search asks a game for its steps alone.
-        game = games.make(game_name)._replace(step=functools.partial(_table_step, tables))
-        return make_tree_search(config, game, look_up, explore=False)(tables, states, key)
+    def step(tables: _Tables, states: State, actions: jax.Array, key: jax.Array) -> State:
+        del key
+        return jax.vmap(functools.partial(_table_step, tables))(states, actions)
 
+    search = make_tree_search(config, Model(games.make(game_name).num_actions, step, look_up), explore=False)
     same, split = PartitionSpec(), PartitionSpec(AXIS)
-    spread = jax.jit(
-        jax.shard_map(amplified, mesh=mesh, in_specs=(same, split, same), out_specs=split, check_vma=False)
-    )
+    spread = jax.jit(jax.shard_map(search, mesh=mesh, in_specs=(same, split, same), out_specs=split, check_vma=False))
 
     def answers(tables: _Tables, states: State, key: jax.Array) -> Answer:
         found = jax.device_get(spread(tables, states, key))
@@ -179,9 +177,8 @@ def _table_search(config: SearchConfig, game_name: str, mesh: Mesh) -> Callable[
     return answers
 
 
-def _table_step(tables: _Tables, state: State, action: jax.Array, key: jax.Array) -> State:
+def _table_step(tables: _Tables, state: State, action: jax.Array) -> State:
     """`Game.step` where the board is a row of the tables."""
-    del key
     child = tables.child[state.board, action]
     over = child < 0
     row = jnp.maximum(child, 0)

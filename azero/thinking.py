@@ -221,13 +221,13 @@ def slices(searching: Searching, game: Game, size: int) -> Slices:
     def twins(states: State) -> State:
         return jax.tree.map(lambda leaf: jnp.repeat(leaf, TWINS, axis=0), states)
 
-    planner = make_kept_search(config, game, searching.evaluate, searches=1)
+    planner = make_kept_search(config, searching.model, searches=1)
     states = jax.eval_shape(lambda: twins(jax.tree.map(lambda leaf: leaf[None], game.init(jax.random.key(0)))))
-    small = jax.tree.leaves(jax.eval_shape(planner.begin, states))
+    small = jax.tree.leaves(jax.eval_shape(planner.begin, searching.params, states))
     node = sum(math.prod(leaf.shape) * leaf.dtype.itemsize for leaf in small) // (1 + size)
     nodes = min(MEMORY // node, LARGEST_TREE)
     searches = max(SEARCHES, (nodes - 1) // size)
-    planner = make_kept_search(config, game, searching.evaluate, searches=searches)
+    planner = make_kept_search(config, searching.model, searches=searches)
 
     def thought(amplified: Amplified, tree: Tree) -> tuple[Any, ...]:
         moves = root_moves(tree)
@@ -246,7 +246,7 @@ def slices(searching: Searching, game: Game, size: int) -> Slices:
         return thought(amplified, kept.tree), kept
 
     now_at = jax.jit(lambda kept, action: planner.moved(kept, jnp.repeat(action, TWINS)).at)
-    begin = jax.jit(lambda states: planner.begin(twins(states)))
+    begin = jax.jit(lambda states: planner.begin(searching.params, twins(states)))
 
     def first(kept: Kept, states: State, key: jax.Array) -> tuple[Thought, Kept]:
         found, kept = search(searching.params, kept, states, key)

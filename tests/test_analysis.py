@@ -23,7 +23,7 @@ from azero.answers import (
 from azero.config import NetworkConfig, SearchConfig
 from azero.network import make_network
 from azero.score import wilson
-from azero.search import network_evaluate
+from azero.search import by_network
 from games.core import ILLEGAL
 
 KEY = jax.random.key(0)
@@ -186,9 +186,9 @@ def traced(game, request):
     """Answers to LINES, and what `trace` says of them, two at a time."""
     config = SearchConfig(algorithm=request.param, simulations=60)
     texts, states = read_positions(game, LINES)
-    evaluate = network_evaluate(game, NETWORK)
-    found = list(trace(game, tree_traced(config, game, evaluate, PARAMS), texts, states, DEPTH, batch=2))
-    answer = tree_answers(config, game, evaluate)(PARAMS, states, KEY)
+    model = by_network(game, NETWORK)
+    found = list(trace(game, tree_traced(config, model, PARAMS), texts, states, DEPTH, batch=2))
+    answer = tree_answers(config, model)(PARAMS, states, KEY)
     return describe(game, texts, states, answer), found
 
 
@@ -257,7 +257,7 @@ def test_values_in_a_tree_are_the_networks(game, traced):
 def test_the_first_position_that_cannot_be_traced_is_named(game):
     texts, states = read_positions(game, ["a1", "a2", "a3"])
     states.legal[2] = False
-    traced = tree_traced(SearchConfig(simulations=4), game, network_evaluate(game, NETWORK), PARAMS)
+    traced = tree_traced(SearchConfig(simulations=4), by_network(game, NETWORK), PARAMS)
     with pytest.raises(BadPosition, match="row 2: there is no legal move"):
         list(trace(game, traced, texts, states, 1, batch=2))
 

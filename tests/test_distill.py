@@ -38,7 +38,7 @@ from azero.distill.safeguards import quantilizer
 from azero.kinds import KINDS, kl_of
 from azero.network import Network
 from azero.replay import Approval, Batch
-from azero.search import Amplified
+from azero.search import Amplified, by_rules
 
 CONVERGES = {
     "visits": (cross_entropy(DistillConfig(), TABLE), TEACHER),
@@ -186,7 +186,7 @@ def test_a_fresh_search_approves_with_the_movers_sign():
     def even(params, states, key):
         return jnp.zeros(states.legal.shape), jnp.zeros(states.legal.shape[0])
 
-    search = make_tree_search(SearchConfig(simulations=40), game, even, explore=False)
+    search = make_tree_search(SearchConfig(simulations=40), by_rules(game, even), explore=False)
     approve = fresh_approval(game, lambda learner, states, key: search(None, states, key))
     q = np.asarray(jax.jit(lambda: approve(None, states, jax.random.key(0)))())[0]
     win = game.notation.action(state, "c1")

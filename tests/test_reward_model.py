@@ -33,7 +33,7 @@ from azero.distill.reward_networks import (
     rewards_of_moves,
 )
 from azero.network import Network
-from azero.search import make_tree_search
+from azero.search import by_rules, make_tree_search
 from games.notation import play_text
 from games.oracles import table_positions
 
@@ -286,13 +286,15 @@ def test_without_results_a_finished_game_is_worth_what_the_judge_says():
         del rewards
         return jnp.where(states.board.terminal, 0.8, 0.0)
 
-    search = make_tree_search(SearchConfig(simulations=32), rules, judged_by(rules, even, judge), explore=False)
+    search = make_tree_search(
+        SearchConfig(simulations=32), by_rules(rules, judged_by(rules, even, judge)), explore=False
+    )
     states = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state)
     found = jax.device_get(search((None, None), states, jax.random.key(0)))
     assert found.q[0, 3] == pytest.approx(-0.8, abs=1e-5), "he who moved there is thought to have lost"
     assert found.action[0] != 3
     plain = make_tree_search(
-        SearchConfig(simulations=32), GAME, judged_by(GAME, even, lambda r, s: jnp.zeros(1)), False
+        SearchConfig(simulations=32), by_rules(GAME, judged_by(GAME, even, lambda r, s: jnp.zeros(1))), False
     )
     inner = jax.tree.map(lambda leaf: jnp.asarray(leaf)[None], state.board)
     assert jax.device_get(plain((None, None), inner, jax.random.key(0))).action[0] == 3

@@ -13,7 +13,7 @@ from toy_games import WITHIN_ONE, make_toy, no_text, roots
 import games
 from azero.config import NetworkConfig, SearchConfig
 from azero.network import make_network
-from azero.search import Amplified, make_search, make_tree_search
+from azero.search import Amplified, by_rules, make_search, make_tree_search
 from games.core import Game, Notation, State, no_symmetries
 from games.notation import play_text
 
@@ -45,7 +45,7 @@ def searched(config, texts, explore=False, seed=0):
 @functools.cache
 def compiled(config: SearchConfig, stop_early: bool, count: int):
     """A search of `count` random trees, without noise: (None, states, key) -> Amplified."""
-    search = jax.jit(make_tree_search(config, FOREST, JUDGE, False, stop_early))
+    search = jax.jit(make_tree_search(config, by_rules(FOREST, JUDGE), False, stop_early))
     return search.lower(None, rows(np.zeros(count, int)), KEY).compile(compiler_options=QUICKLY)
 
 
@@ -201,7 +201,7 @@ def test_first_play_urgency_by_hand(fpu, value, second_is_tried, forced):
         return jnp.broadcast_to(logits, (*states.board.shape, 2)), values[states.board]
 
     config = SearchConfig(algorithm="puct", simulations=3 if forced else 2, fpu=fpu)
-    found = jax.jit(make_tree_search(config, game, evaluate, False))(None, states, KEY)
+    found = jax.jit(make_tree_search(config, by_rules(game, evaluate), False))(None, states, KEY)
     # The second simulation ends in the second child, or two moves down from the first, where the mover has 0.3.
     returns = [-0.9, -LEAF if second_is_tried else 0.3]
     if not forced:

@@ -13,7 +13,7 @@ from toy_games import make_toy, roots
 
 import games
 from azero.config import SearchConfig
-from azero.search import Amplified, Evaluate, make_tree_search
+from azero.search import Amplified, Evaluate, by_rules, make_tree_search
 from azero.search.halving import halving, steps
 from games.core import Game, State
 
@@ -45,7 +45,7 @@ GAMES = {  # random games, the most plies of each, settings, lanes
 
 
 def searched(config: SearchConfig, game: Game, evaluate: Evaluate, explore: bool, states: State) -> Amplified:
-    search = jax.jit(make_tree_search(config, game, evaluate, explore))
+    search = jax.jit(make_tree_search(config, by_rules(game, evaluate), explore))
     return search.lower(None, states, KEY).compile(compiler_options=QUICKLY)(None, states, KEY)
 
 
@@ -138,7 +138,7 @@ def test_sixteen_lanes_search_as_mctx_does_and_in_fifteen_batches() -> None:
         jax.debug.callback(lambda size: sizes.append(int(size)), states.terminal.shape[0])
         return judge(params, states, key)
 
-    search = jax.jit(make_tree_search(config, game, evaluate, False))
+    search = jax.jit(make_tree_search(config, by_rules(game, evaluate), False))
     search = search.lower(None, states, KEY).compile(compiler_options=QUICKLY)
     assert_same(
         search(None, states, KEY),

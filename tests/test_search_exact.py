@@ -11,7 +11,7 @@ from random_play import play
 import games
 from azero.config import NetworkConfig, SearchConfig
 from azero.network import make_network
-from azero.search import Amplified, make_search, make_tree_search
+from azero.search import Amplified, by_rules, make_search, make_tree_search
 from games import oracles
 from games.core import DRAW, ILLEGAL, LabelledPositions, State
 
@@ -44,7 +44,7 @@ def exact_search(config: SearchConfig, spread: float):
         share = ((share ^ (share >> 15)) * jnp.uint32(2246822519) >> 8) / 2.0**23 - 1
         return spread * share, values[number].astype(jnp.float32)
 
-    search = make_tree_search(config, SOLVED, evaluate, False)
+    search = make_tree_search(config, by_rules(SOLVED, evaluate), False)
 
     @jax.jit
     def answer(states: State) -> tuple[jax.Array, jax.Array, jax.Array]:

@@ -10,7 +10,7 @@ import pytest
 import games
 from azero.config import SearchConfig
 from azero.openings import random_openings
-from azero.search import make_kept_search, make_tree_search
+from azero.search import by_rules, make_kept_search, make_tree_search
 from azero.search.puct import make_choose
 from azero.search.reuse import SEARCHES, subtrees
 from azero.search.simulate import make_simulate
@@ -43,14 +43,14 @@ def judge(params, states, key):
 @functools.cache
 def planner(algorithm, simulations=SIMULATIONS, lanes=1):
     config = SearchConfig(algorithm=algorithm, simulations=simulations, considered=4, lanes=lanes)
-    made = make_kept_search(config, GAME, judge)
+    made = make_kept_search(config, by_rules(GAME, judge))
     return made._replace(begin=jax.jit(made.begin), moved=jax.jit(made.moved), search=jax.jit(made.search))
 
 
 @functools.cache
 def searched(algorithm):
     """What is kept of one search of every game, and its answers."""
-    amplified, kept = planner(algorithm).search(None, planner(algorithm).begin(STATES), STATES, ALL, KEY)
+    amplified, kept = planner(algorithm).search(None, planner(algorithm).begin(None, STATES), STATES, ALL, KEY)
     return amplified, kept
 
 
@@ -105,13 +105,13 @@ def test_a_reused_tree_is_the_subtree_it_came_from(algorithm):
 
 
 def test_room_beyond_the_kept_nodes_is_as_it_was_planted():
-    kept = planner("puct").begin(STARTS)
+    kept = planner("puct").begin(None, STARTS)
     for _ in range(SEARCHES):
         amplified, kept = planner("puct").search(None, kept, STARTS, ALL, KEY)
     assert kept.tree.size[-1] == kept.tree.room  # so that nothing of the old trees is blank by chance
     after = planner("puct").moved(kept, amplified.action)
     tree = jitted_subtrees(after.tree, ALL, after.at)
-    new = planner("puct").begin(STATES).tree
+    new = planner("puct").begin(None, STATES).tree
     unused = (np.arange(tree.room) >= np.asarray(tree.size)[:, None]).reshape(-1)
     for leaf, empty in zip(jax.tree.leaves(tree[1:]), jax.tree.leaves(new[1:]), strict=True):
         assert leaf.dtype == empty.dtype
@@ -136,7 +136,7 @@ def test_searching_on_is_as_if_nothing_had_been_dropped():
     assert going.sum() >= 4
     _, reused = planner("puct").search(None, after, states, ALL, KEY)
 
-    simulate = make_simulate(GAME, judge, make_choose(SearchConfig(algorithm="puct")))
+    simulate = make_simulate(by_rules(GAME, judge), make_choose(SearchConfig(algorithm="puct")))
     starts, nowhere = ALL * kept.tree.room + after.at, jnp.full(GAMES, NONE)
 
     @jax.jit
@@ -155,14 +155,14 @@ def test_two_searches_of_a_position_are_one_of_twice_the_simulations():
     _, kept = searched("puct")
     twice, _ = planner("puct").search(None, kept, STATES, ALL, KEY)
     config = SearchConfig(algorithm="puct", simulations=2 * SIMULATIONS)
-    once = jax.jit(make_tree_search(config, GAME, judge, explore=False))(None, STATES, KEY)
+    once = jax.jit(make_tree_search(config, by_rules(GAME, judge), explore=False))(None, STATES, KEY)
     jax.tree.map(np.testing.assert_array_equal, twice, once)
 
 
 @BOTH
 def test_the_first_search_is_the_plain_one(algorithm):
     config = SearchConfig(algorithm=algorithm, simulations=SIMULATIONS, considered=4)
-    plain = jax.jit(make_tree_search(config, GAME, judge, explore=False))(None, STATES, KEY)
+    plain = jax.jit(make_tree_search(config, by_rules(GAME, judge), explore=False))(None, STATES, KEY)
     jax.tree.map(np.testing.assert_array_equal, searched(algorithm)[0], plain)
 
 
@@ -216,7 +216,7 @@ def test_a_tree_is_planted_anew_where_the_old_one_does_not_serve():
 
 def test_a_tree_that_leaves_no_room_for_a_search_is_planted_anew():
     # 24 simulations, room for 97 nodes: counts are of 8 bits and go up to 127.
-    kept = planner("puct").begin(STATES)
+    kept = planner("puct").begin(None, STATES)
     totals = []
     for _ in range(6):
         amplified, kept = planner("puct").search(None, kept, STATES, ALL, KEY)
@@ -225,25 +225,25 @@ def test_a_tree_that_leaves_no_room_for_a_search_is_planted_anew():
 
 
 def test_lanes_change_nothing():
-    begin = planner("gumbel", lanes=4).begin(STATES)
+    begin = planner("gumbel", lanes=4).begin(None, STATES)
     amplified, _ = planner("gumbel", lanes=4).search(None, begin, STATES, ALL, KEY)
     jax.tree.map(np.testing.assert_array_equal, amplified, searched("gumbel")[0])
 
 
 def test_trees_of_mctx_are_not_kept():
     with pytest.raises(ValueError, match="trees of backend mctx are not kept"):
-        make_kept_search(SearchConfig(backend="mctx"), GAME, judge)
+        make_kept_search(SearchConfig(backend="mctx"), by_rules(GAME, judge))
 
 
 def test_whole_games_find_more_mates_compile_once_and_keep_memory_flat():
     count, simulations = 64, 6
     states = random_openings(GAME, count, 2, jax.random.key(3)).states
     config = SearchConfig(algorithm="puct", simulations=simulations)
-    made = make_kept_search(config, GAME, judge)
+    made = make_kept_search(config, by_rules(GAME, judge))
     search, moved = jax.jit(made.search, donate_argnums=1), jax.jit(made.moved, donate_argnums=0)
-    plain = jax.jit(make_tree_search(config, GAME, judge, explore=False))
+    plain = jax.jit(make_tree_search(config, by_rules(GAME, judge), explore=False))
     exact = GAME.oracle().q
-    kept = jax.jit(made.begin)(states)
+    kept = jax.jit(made.begin)(None, states)
     every = np.arange(count, dtype=np.int32)
     mates, found, found_anew, arrays = 0, 0, 0, []
     for ply in range(16):

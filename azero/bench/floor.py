@@ -17,6 +17,7 @@ from azero.bench.selfplay import own_side, player
 from azero.bench.toy import positions
 from azero.config import Config, NetworkConfig, SearchConfig
 from azero.network import Params, make_network
+from azero.search import by_rules
 from azero.search.gumbel import make_gumbel
 from azero.search.puct import make_puct
 from azero.search.tree import plant
@@ -42,7 +43,8 @@ def network_flops(params: Params, cells: int) -> int:
 def node_bytes(config: SearchConfig, game: Game) -> int:
     """What a node of a tree takes, on the mean over the room that a search has."""
     judge: Any = None  # nothing is evaluated here
-    algorithm = (make_gumbel if config.algorithm == "gumbel" else make_puct)(config, game, judge, explore=True)
+    make = make_gumbel if config.algorithm == "gumbel" else make_puct
+    algorithm = make(config, by_rules(game, judge), explore=True)
 
     def grown() -> Any:
         states = jax.vmap(game.init)(jax.random.split(jax.random.key(0), 1))

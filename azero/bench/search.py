@@ -29,7 +29,7 @@ from azero.bench.toy import network_beside, positions, toy_evaluate, toy_game, w
 from azero.config import NetworkConfig, SearchConfig
 from azero.network import Network, Params, make_network
 from azero.presets import preset
-from azero.search import Amplified, Evaluate, make_tree_search
+from azero.search import Amplified, Evaluate, by_rules, make_tree_search
 from azero.search.halving import steps
 from games.core import Game
 
@@ -76,7 +76,7 @@ def subject(name: str, part: str, network: NetworkConfig | None) -> Subject:
 
 def search_program(part: Subject, config: SearchConfig, mesh: Mesh, params: Params, states: Any) -> Program:
     """The search of one backend with self-play's noise: (params, states [B], number) -> Amplified [B]."""
-    search = make_tree_search(config, part.game, part.evaluate, explore=True)
+    search = make_tree_search(config, by_rules(part.game, part.evaluate), explore=True)
     return compiled(over_games(search, mesh), params, states, same(mesh, jnp.int32(0)))
 
 

@@ -17,7 +17,7 @@ from azero.distill.proxy import judged_by, unended, without_results
 from azero.distill.reinforce import asked_for_safeguards, reinforce, safeguard_models, safeguard_update
 from azero.distill.reward_networks import WATCHED, combined, ensemble_values, make_fit, make_reward, rewards_of_moves
 from azero.network import Network, Params, parameter_count
-from azero.search import Amplified, make_tree_search
+from azero.search import Amplified, by_rules, make_tree_search
 from games.core import Game, State
 
 
@@ -42,7 +42,7 @@ def proxy_search(config: Config, game: Game, network: Network, reward: Network) 
         return -combined(config.reward, values)
 
     def amplifier(search: SearchConfig, explore: bool) -> Amplifier:
-        find = make_tree_search(search, rules, judged_by(rules, network, judge), explore)
+        find = make_tree_search(search, by_rules(rules, judged_by(rules, network, judge)), explore)
 
         def answer(learner: Learner, states: State, key: jax.Array) -> Amplified:
             begun = unended(states) if config.reward.enters == "terminal" else states

@@ -1,16 +1,8 @@
-"""What a search asks of a leaf, and what it knows of the positions it searched."""
+"""What a search knows of the positions it searched."""
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
-
-from azero.network import Params
-from games.core import State
-
-Evaluate = Callable[[Params, State, jax.Array], tuple[jax.Array, jax.Array]]
-# (params, states [B], key) -> logits float32 [B, A] over all actions, legal or not,
-# and values float32 [B] for the player to move
 
 
 class Amplified(NamedTuple):

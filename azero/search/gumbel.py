@@ -17,8 +17,9 @@ import jax.numpy as jnp
 
 from azero.config import SearchConfig
 from azero.network import Params
-from azero.search.amplified import Amplified, Evaluate
+from azero.search.amplified import Amplified
 from azero.search.halving import halving, steps
+from azero.search.model import Model
 from azero.search.simulate import make_simulate
 from azero.search.tree import (
     NONE,
@@ -33,7 +34,6 @@ from azero.search.tree import (
     pick,
     root_moves,
 )
-from games.core import Game
 
 LOWEST = jnp.finfo(jnp.float32).min
 
@@ -98,19 +98,17 @@ def make_choose(config: SearchConfig, actions: int) -> Callable[[Node], jax.Arra
     return choose
 
 
-def make_gumbel(
-    config: SearchConfig, game: Game, evaluate: Evaluate, explore: bool, stop_early: bool = False
-) -> Algorithm:
+def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: bool = False) -> Algorithm:
     """Gumbel search.
 
     Args:
       explore: sample the moves to consider; otherwise they are those of the largest prior.
       stop_early: leave a position as soon as no further simulation can change its move; returns must be in [-1, 1].
     """
-    width = min(config.considered, game.num_actions, config.simulations)
+    width = min(config.considered, model.num_actions, config.simulations)
     lanes = min(config.lanes, width)
     table, left = (jnp.asarray(rows) for rows in halving(width, config.simulations))
-    simulate = make_simulate(game, evaluate, make_choose(config, game.num_actions))
+    simulate = make_simulate(model, make_choose(config, model.num_actions))
 
     def sample(tree: Tree, key: jax.Array) -> tuple[Root, jax.Array]:
         """The moves to consider, the top of Gumbel noise plus logit plus what is known; and the logits [B, A]."""
@@ -149,7 +147,7 @@ def make_gumbel(
 
     def scores(root: Root) -> jax.Array:
         """float32 [B, K] of the moves that sequential halving may go to now; -inf of the others."""
-        sigma, sigma_untried = completed(config, root.node, game.num_actions)
+        sigma, sigma_untried = completed(config, root.node, model.num_actions)
         score = root.noisy + jnp.where(root.node.edges.visits > 0, sigma, sigma_untried[:, None])
         mine = (root.rounds == due(root)[:, None]) & _there(root) & ~root.done[:, None]
         return jnp.where(mine, score, -jnp.inf)
@@ -242,7 +240,7 @@ def make_gumbel(
     def answer(tree: Tree, root: Root, logits: jax.Array) -> Amplified:
         node, legal, _ = root_moves(tree)
         _, visits, q = node.edges
-        sigma, sigma_untried = completed(config, node, game.num_actions)
+        sigma, sigma_untried = completed(config, node, model.num_actions)
         sigma = jnp.where(visits > 0, sigma, sigma_untried[:, None])
         policy = jax.nn.softmax(jnp.where(legal, logits + sigma, -jnp.inf))
         q = jnp.where(visits > 0, q, jnp.where(legal, mixed_value(node)[:, None], 0))
@@ -253,7 +251,7 @@ def make_gumbel(
 
     return Algorithm(
         room=1 + config.simulations + (width if lanes > 1 else 0),
-        edges=min(game.num_actions, config.simulations),
+        edges=min(model.num_actions, config.simulations),
         prior=lambda prior, key: prior,
         search=search,
     )

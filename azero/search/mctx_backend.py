@@ -10,36 +10,37 @@ import mctx
 
 from azero.config import SearchConfig
 from azero.network import Params
-from azero.search.amplified import Amplified, Evaluate
-from games.core import Game, State
+from azero.search.amplified import Amplified
+from azero.search.model import Model
+from games.core import State
 
 LOWEST = jnp.finfo(jnp.float32).min
 
 
 def make_mctx_search(
-    config: SearchConfig, game: Game, evaluate: Evaluate, explore: bool
+    config: SearchConfig, model: Model, explore: bool
 ) -> Callable[[Params, State, jax.Array], Amplified]:
     """The search of `azero.search.make_tree_search`, on mctx."""
-    step = jax.vmap(game.step)
 
     def masked(params: Params, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Prior logits [B, A], the lowest number where illegal, and values [B], 0 where the game is over."""
-        logits, value = evaluate(params, states, key)
+        logits, value = model.evaluate(params, states, key)
         logits = logits - logits.max(axis=-1, keepdims=True)
         return jnp.where(states.legal, logits, LOWEST), jnp.where(states.terminal, 0.0, value)
 
     def recurrent(params: Params, key: jax.Array, actions: jax.Array, states: State) -> tuple[Any, State]:
         step_key, leaf_key = jax.random.split(key)
-        states = step(states, actions, jax.random.split(step_key, actions.shape[0]))
+        states = model.step(params, states, actions, step_key)
         logits, value = masked(params, states, leaf_key)
         return mctx.RecurrentFnOutput(
             reward=states.reward, discount=states.discount, prior_logits=logits, value=value
         ), states
 
-    policy = _gumbel(config, explore) if config.algorithm == "gumbel" else _puct(config, game, explore)
+    policy = _gumbel(config, explore) if config.algorithm == "gumbel" else _puct(config, model.num_actions, explore)
 
     def search(params: Params, states: State, key: jax.Array) -> Amplified:
         root_key, tree_key = jax.random.split(key)
+        states = model.root(params, states)
         logits, value = masked(params, states, root_key)
         output = policy(
             params=params,
@@ -68,13 +69,13 @@ def _gumbel(config: SearchConfig, explore: bool) -> Callable[..., Any]:
     )
 
 
-def _puct(config: SearchConfig, game: Game, explore: bool) -> Callable[..., Any]:
+def _puct(config: SearchConfig, actions: int, explore: bool) -> Callable[..., Any]:
     return functools.partial(
         mctx.muzero_policy,
         # mctx's default rescales by the parent and siblings, and misses most mates in one; values are in [-1, 1].
         qtransform=functools.partial(mctx.qtransform_by_min_max, min_value=-1.0, max_value=1.0),
         dirichlet_fraction=config.dirichlet_fraction if explore else 0.0,
-        dirichlet_alpha=config.dirichlet_alpha or 10.0 / game.num_actions,
+        dirichlet_alpha=config.dirichlet_alpha or 10.0 / actions,
         pb_c_init=config.c_init,
         temperature=1.0 if explore else 0.0,
     )

@@ -11,11 +11,11 @@ import jax.numpy as jnp
 
 from azero.config import SearchConfig
 from azero.network import Params
-from azero.search.amplified import Amplified, Evaluate
+from azero.search.amplified import Amplified
 from azero.search.gumbel import mixed_value
+from azero.search.model import Model
 from azero.search.simulate import make_simulate
 from azero.search.tree import ILLEGAL, NONE, TINY, Algorithm, Node, Tree, pick, root_moves
-from games.core import Game
 
 C_BASE = 19652.0
 
@@ -34,16 +34,14 @@ def make_choose(config: SearchConfig) -> Callable[[Node], jax.Array]:
     return choose
 
 
-def make_puct(
-    config: SearchConfig, game: Game, evaluate: Evaluate, explore: bool, stop_early: bool = False
-) -> Algorithm:
+def make_puct(config: SearchConfig, model: Model, explore: bool, stop_early: bool = False) -> Algorithm:
     """PUCT search.
 
     Args:
       explore: put Dirichlet noise into the root's prior, and draw the move by the visits instead of taking the first.
       stop_early: leave a position as soon as no further simulation can change its most visited move.
     """
-    simulate = make_simulate(game, evaluate, make_choose(config))
+    simulate = make_simulate(model, make_choose(config))
 
     def noisy_prior(prior: jax.Array, key: jax.Array) -> jax.Array:
         if not explore:
@@ -89,7 +87,7 @@ def make_puct(
 
     return Algorithm(
         room=1 + config.simulations,
-        edges=min(game.num_actions, config.simulations),
+        edges=min(model.num_actions, config.simulations),
         prior=noisy_prior,
         search=search,
     )

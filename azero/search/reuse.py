@@ -9,11 +9,12 @@ import jax.numpy as jnp
 
 from azero.config import SearchConfig
 from azero.network import Params
-from azero.search.amplified import Amplified, Evaluate
+from azero.search.amplified import Amplified
 from azero.search.gumbel import make_gumbel
+from azero.search.model import Model
 from azero.search.puct import make_puct
 from azero.search.tree import ILLEGAL, NONE, Tree, compact, plant, priors
-from games.core import Game, State
+from games.core import State
 
 SEARCHES = 4  # a tree has room for the simulations of so many searches
 
@@ -32,7 +33,7 @@ class Planner(NamedTuple):
     where it leaves room for one more search; elsewhere a new one is planted.
     """
 
-    begin: Callable[[State], Kept]  # states [B], of which only the shapes count
+    begin: Callable[[Params, State], Kept]  # params and states [B], of which only the shapes count
     moved: Callable[[Kept, jax.Array], Kept]  # a move in each game, int32 [B]
     search: Callable[[Params, Kept, State, jax.Array, jax.Array], tuple[Amplified, Kept]]
     # params, kept, states [L], games int32 [L], key -> Amplified [L], with the visits of the moves from all searches;
@@ -42,13 +43,10 @@ class Planner(NamedTuple):
     # which must have room for it
 
 
-def make_kept_search(
-    config: SearchConfig, game: Game, evaluate: Evaluate, stop_early: bool = False, searches: int = SEARCHES
-) -> Planner:
+def make_kept_search(config: SearchConfig, model: Model, stop_early: bool = False, searches: int = SEARCHES) -> Planner:
     """Search that keeps its trees, without the noise of self-play.
 
     Args:
-      evaluate: the judge of leaves.
       stop_early: leave a position as soon as no further simulation can change its move.
       searches: how many searches' simulations a tree has room for.
 
@@ -60,11 +58,13 @@ def make_kept_search(
     # Side by side, simulations are made ahead of those that count, and room and counts would have to allow for them.
     config = dataclasses.replace(config, lanes=1)
     make = make_gumbel if config.algorithm == "gumbel" else make_puct
-    algorithm = make(config, game, evaluate, explore=False, stop_early=stop_early)
+    algorithm = make(config, model, explore=False, stop_early=stop_early)
     room = 1 + searches * config.simulations
-    edges = min(game.num_actions, room - 1)
+    edges = min(model.num_actions, room - 1)
 
-    def begin(states: State) -> Kept:
+    def begin(params: Params, states: State) -> Kept:
+        roots = jax.eval_shape(model.root, params, states)
+        states = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), roots)
         batch, actions = states.legal.shape
         nothing = jnp.full((batch, actions), ILLEGAL), jnp.zeros(batch)
         return Kept(plant(states, *nothing, room, edges), jnp.full(batch, NONE, jnp.int32))
@@ -80,7 +80,8 @@ def make_kept_search(
 
     def search(params: Params, kept: Kept, states: State, games: jax.Array, key: jax.Array) -> tuple[Amplified, Kept]:
         root_key, tree_key = jax.random.split(key)
-        logits, value = evaluate(params, states, root_key)
+        states = model.root(params, states)
+        logits, value = model.evaluate(params, states, root_key)
         value = jnp.where(states.terminal, 0.0, value)
         at = usable(kept, states, games)
         planted = plant(states, priors(logits, states.legal), value, 1, edges)

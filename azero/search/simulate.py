@@ -16,15 +16,14 @@ import jax
 import jax.numpy as jnp
 
 from azero.network import Params
-from azero.search.amplified import Evaluate
+from azero.search.model import Model
 from azero.search.tree import NONE, TRIED, Edges, Node, Passed, Tree, compact, edge_value, one_more, priors, rank, whole
-from games.core import Game
 
 Choose = Callable[[Node], jax.Array]
 # node [...] -> int32 [...], the edge that the next simulation takes, or `tried` for the best untried move
 
 
-def make_simulate(game: Game, evaluate: Evaluate, choose: Choose) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
+def make_simulate(model: Model, choose: Choose) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
     """One simulation in each of L lanes.
 
     Returns:
@@ -34,7 +33,7 @@ def make_simulate(game: Game, evaluate: Evaluate, choose: Choose) -> Callable[..
       B, the lanes of a game side by side, and no two of them may meet in one node. `child` [L] is the new entry of
       a lane with an action, else its start; `value` float32 [L] is what was found for the player to move there.
     """
-    expand = _make_expand(game, evaluate)
+    expand = _make_expand(model)
     count = _make_count(choose)
 
     def simulate(
@@ -114,9 +113,8 @@ def _make_count(choose: Choose) -> Callable[[Tree, jax.Array, int], Tree]:
     return count
 
 
-def _make_expand(game: Game, evaluate: Evaluate) -> Callable[..., tuple[Tree, jax.Array]]:
+def _make_expand(model: Model) -> Callable[..., tuple[Tree, jax.Array]]:
     """(tree, params, parent [L], action [L], active [L], key) -> (tree, new entry [L])."""
-    step = jax.vmap(game.step)
 
     def expand(
         tree: Tree, params: Params, parent: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
@@ -126,8 +124,8 @@ def _make_expand(game: Game, evaluate: Evaluate) -> Callable[..., tuple[Tree, ja
         untried = tree.untried[parent]
         edge = tree.node.tried[parent] + _earlier(parent.reshape(tree.size.shape[0], -1), active)
         before = whole(jax.tree.map(lambda leaf: leaf[parent], tree.state), untried)
-        after = step(before, action.astype(jnp.int32), jax.random.split(step_key, lanes))
-        logits, value = evaluate(params, after, leaf_key)
+        after = model.step(params, before, action.astype(jnp.int32), step_key)
+        logits, value = model.evaluate(params, after, leaf_key)
         prior = priors(logits, after.legal)
 
         mine = active.reshape(tree.size.shape[0], -1)

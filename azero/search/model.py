@@ -1,0 +1,80 @@
+"""What a tree is searched with: how one position follows another, and what a position is worth."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from azero.network import Network, Params
+from games.core import Game, State
+
+Evaluate = Callable[[Params, State, jax.Array], tuple[jax.Array, jax.Array]]
+# (params, states [B], key) -> logits float32 [B, A] over all actions, legal or not,
+# and values float32 [B] for the player to move
+
+
+class Model(NamedTuple):
+    """The rules with a judge of positions, or what a network has learned in their place."""
+
+    num_actions: int
+    step: Callable[[Params, State, jax.Array, jax.Array], State]  # params, states [B], actions int32 [B], key
+    evaluate: Evaluate
+    root: Callable[[Params, State], State] = lambda params, states: states
+    # params, positions [B] of the game -> as a tree holds them
+
+
+def by_rules(game: Game, evaluate: Evaluate) -> Model:
+    """The rules of a game, and any judge of its positions."""
+    step = jax.vmap(game.step)
+
+    def follow(params: Params, states: State, actions: jax.Array, key: jax.Array) -> State:
+        del params
+        return step(states, actions, jax.random.split(key, actions.shape[0]))
+
+    return Model(game.num_actions, follow, evaluate)
+
+
+def by_network(game: Game, network: Network) -> Model:
+    """What the trees of this network are searched with: the rules, or its own dynamics where it has learned some."""
+    if network.dynamics is None:
+        return by_rules(game, network_evaluate(game, network))
+    represent, follow, predict = network.dynamics
+
+    def root(params: Params, states: State) -> State:
+        return states._replace(board=represent(params, jax.vmap(game.observe)(states)))
+
+    def step(params: Params, states: State, actions: jax.Array, key: jax.Array) -> State:
+        """Which moves are legal there, and so all of them, the network cannot say; its prior does."""
+        del key
+        latent, reward, discount, terminal = follow(params, states.board, actions)
+        return State(
+            board=latent,
+            to_play=jnp.where(discount < 0, 1 - states.to_play, states.to_play),
+            legal=jnp.ones_like(states.legal),
+            reward=reward,
+            discount=discount,
+            terminal=terminal,
+        )
+
+    def evaluate(params: Params, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        del key
+        return _sound(*predict(params, states.board))
+
+    return Model(game.num_actions, step, evaluate, root)
+
+
+def network_evaluate(game: Game, network: Network) -> Evaluate:
+    """The network as the judge of leaves."""
+    observe = jax.vmap(game.observe)
+
+    def evaluate(params: Params, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
+        del key
+        return _sound(*network.apply(params, observe(states)))
+
+    return evaluate
+
+
+def _sound(logits: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The same; where a logit is not a number the value is none either."""
+    return logits, value + 0.0 * logits.sum(axis=-1)

@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Sequence
 
-from games import names
+from games import FUNCTIONAL, names
 
 __version__ = "0.1.0"
 
@@ -24,6 +24,8 @@ def _register() -> None:
     from gymnasium.envs.registration import register, registry
 
     for game in names():
+        if game in FUNCTIONAL:  # Gymnasium has them itself, in their own units and with their time limits
+            continue
         if environment_id(game) not in registry:
             register(environment_id(game), "azero.envs:GameEnv", kwargs={"game": game})
 

@@ -18,7 +18,9 @@ from games.core import Game
 class Position(NamedTuple):
     """What the network sees of a position, compactly. Leading axes [...] are free."""
 
-    cells: jax.Array  # uint8 [..., ceil(H * W * (C - counts) / 8)], observation planes of 0 and 1 as bits
+    cells: jax.Array | None
+    # uint8 [..., ceil(H * W * (C - counts) / 8)], observation planes of 0 and 1 as bits; None where there are none, for
+    # an array without numbers does not keep how it is split over devices, and what takes it would be compiled again
     counts: tuple[jax.Array, ...]  # float32 [...] for each plane that holds one number everywhere
     legal: jax.Array  # uint8 [..., ceil(A / 8)], legal moves as bits
 
@@ -73,7 +75,7 @@ def pack(game: Game, observation: jax.Array, legal: jax.Array) -> Position:
     counts = list(game.count_planes)
     bits = np.delete(np.arange(game.observation_shape[2]), counts)
     return Position(
-        cells=jnp.packbits(observation[..., bits].ravel() > 0.5),
+        cells=jnp.packbits(observation[..., bits].ravel() > 0.5) if len(bits) else None,
         counts=tuple(observation[0, 0, plane] for plane in counts),
         legal=jnp.packbits(legal),
     )
@@ -84,7 +86,10 @@ def unpack(game: Game, position: Position) -> tuple[jax.Array, jax.Array]:
     height, width, channels = game.observation_shape
     counts = list(game.count_planes)
     bits = np.delete(np.arange(channels), counts)
-    cells = jnp.unpackbits(position.cells, count=height * width * len(bits)).reshape(height, width, len(bits))
+    if position.cells is None:
+        cells = jnp.zeros((height, width, 0), jnp.uint8)
+    else:
+        cells = jnp.unpackbits(position.cells, count=height * width * len(bits)).reshape(height, width, len(bits))
     constant = [jnp.full((height, width, 1), count) for count in position.counts]
     planes = jnp.concatenate([cells.astype(jnp.float32), *constant], axis=-1)
     order = np.argsort(np.concatenate([bits, counts]).astype(np.int64))
@@ -138,10 +143,13 @@ def add(replay: Replay, samples: Sample) -> Replay:
     return Replay(stored, (replay.cursor + new) % rows, added)
 
 
-def window(replay: Replay, config: ReplayConfig, devices: int) -> jax.Array:
-    """int32 []: how many of the newest samples of this device are drawn from."""
-    rows = replay.samples.value.shape[0]
-    added = replay.added[0]
+def window(rows: int, added: jax.Array, config: ReplayConfig, devices: int) -> jax.Array:
+    """int32 []: how many of the newest positions of a device are drawn from.
+
+    Args:
+      rows: how many it has room for.
+      added: int32 [], how many were ever added to it.
+    """
     wanted = jnp.maximum((config.share * added).astype(jnp.int32), config.minimum // devices)
     return jnp.minimum(jnp.minimum(wanted, added), rows)
 

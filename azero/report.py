@@ -132,9 +132,10 @@ class Progress:
 
     def iteration(self, iteration: int, numbers: dict[str, float]) -> None:
         """The figures of a finished iteration."""
-        kept = {name: value for name, value in numbers.items() if name.startswith("kept_value") or name == "score"}
+        measured = ("kept_value", "mean_return", "score")
+        kept = {name: value for name, value in numbers.items() if name.startswith(measured)}
         if kept:
-            self._strength = "  ".join(f"{name} {value:.1%}" for name, value in kept.items())
+            self._strength = in_words(kept)
         left = self._left(iteration)
         self._rows = {
             "stage": "self-play and learning",
@@ -178,6 +179,13 @@ def _target(config: Config) -> str:
     """What is distilled, in words."""
     words = {"visits": "visit distribution", "improved": "improved policy"}
     return words.get(config.distilled, config.distilled)
+
+
+def in_words(strength: dict[str, float]) -> str:
+    """Figures of strength in a line: returns as they are, all others are shares."""
+    return "  ".join(
+        f"{name} {value:,.2f}" if "return" in name else f"{name} {value:.1%}" for name, value in strength.items()
+    )
 
 
 def duration(seconds: float) -> str:

@@ -7,6 +7,10 @@ full searches at every ply. Over plies and iterations the share is the same.
 
 KataGo drops the positions of cheap moves. Here they are kept without a policy target, for the outcome of the game
 says as much of their value as of any other's, and keeping them costs no byte.
+
+A game that reaches its time limit is cut off, not over. The position in which it is cut off is searched like any
+other, and taught, but no move is made there. Its target is then what the search found, and those of the positions
+before lead back to that: never to 0, and never to the game that begins in its place.
 """
 
 from collections.abc import Callable
@@ -37,7 +41,8 @@ class Trajectory(NamedTuple):
     actions: jax.Array  # int16 [T, B, K], the moves of largest weight in the policy target
     weights: jax.Array  # float16 [T, B, K], their weights; all 0 where the search was cheap
     search_value: jax.Array  # float32 [T, B], for the player to move
-    chosen: jax.Array  # bool [T, B], the player chose the move; False where an opening drew it at random
+    made: jax.Array  # int16 [T, B], the move made
+    chosen: jax.Array  # bool [T, B], the player chose the move; False where an opening drew it, or the game was cut off
     reward: jax.Array  # float32 [T, B], of the move, for its mover
     discount: jax.Array  # float32 [T, B], of the state after the move: -1, +1 or 0
     outcome: jax.Array  # float32 [T, B], reward of the first player where a game ended, else 0
@@ -102,6 +107,10 @@ def make_selfplay(
         before = games.state
         action, chosen, full, amplified = choose(learner, games, choice_key)
         after = step(before, action, jax.random.split(step_key, count))
+        if game.time_limit:
+            cut = games.ply >= game.time_limit
+            chosen &= ~cut
+            after = _cut_off(after, cut)
         lesson = teach(learner, before, amplified, teach_key)
         actions, weights = stored_policy(jnp.where(full, lesson.policy, 0.0), entries)
         approval = None
@@ -113,6 +122,7 @@ def make_selfplay(
             actions=actions,
             weights=weights,
             search_value=amplified.value,
+            made=action.astype(jnp.int16),
             chosen=chosen,
             reward=after.reward,
             discount=after.discount,
@@ -129,6 +139,16 @@ def make_selfplay(
         return jax.lax.scan(lambda carry, ply_key: play_ply(learner, carry, ply_key), games, keys)
 
     return play
+
+
+def _cut_off(after: State, cut: jax.Array) -> State:
+    """The states [B] after a move; where bool [B] a game is cut off before it, its end, without a reward."""
+    nothing = jnp.zeros_like(after.reward)
+    return after._replace(
+        reward=jnp.where(cut, nothing, after.reward),
+        discount=jnp.where(cut, nothing, after.discount),
+        terminal=after.terminal | cut,
+    )
 
 
 def _where(mask: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:

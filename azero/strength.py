@@ -1,4 +1,7 @@
-"""How strong a network is while it learns: against exact values where they are known, else against random play."""
+"""How strong a network is while it learns: against exact values where they are known, else against random play.
+
+In a game for one it is what its episodes bring.
+"""
 
 import jax
 import numpy as np
@@ -6,6 +9,7 @@ import numpy as np
 from azero.analysis import strength
 from azero.answers import Answer, Answers, NetworkAnswers, network_answers, random_answers, search_answers
 from azero.config import Config
+from azero.episodes import play_episodes
 from azero.match import play_match
 from azero.network import Network, Params
 from azero.players import Player
@@ -14,6 +18,7 @@ from games.core import Game, LabelledPositions, State
 
 CHECKED = 2_000  # positions in a measurement on the way; at the end of a run all of them
 MATCH_GAMES = 64
+EPISODES = 64
 
 
 def make_measure(config: Config, game: Game, network: Network) -> Measure:
@@ -21,11 +26,12 @@ def make_measure(config: Config, game: Game, network: Network) -> Measure:
 
     With exact values: kept_value, the share of positions in which the network's most likely move keeps the value of
     the position, and kept_value_search, the same for the search that the run is trained with. Without them: score,
-    the points of the network's own moves, without search, against random ones. For one player nothing is measured.
+    the points of the network's own moves, without search, against random ones. For one player: mean_return of the
+    network's own moves, in the environment's units, and mean_return_search.
     """
     policy = network_answers(game, network)
     if game.num_players == 1:
-        return lambda params, last: {}
+        return _measure_returns(game, policy, search_answers(config.search, game, network))
     if game.oracle is None:
         return lambda params, last: {"score": _score_against_random(game, _with(policy, params))}
     labelled = game.oracle().positions()
@@ -39,6 +45,19 @@ def make_measure(config: Config, game: Game, network: Network) -> Measure:
             "kept_value": strength(_with(policy, params), labelled)["kept_value"],
             "kept_value_search": strength(_with(search, params), labelled)["kept_value"],
         }
+
+    return measure
+
+
+def _measure_returns(game: Game, policy: NetworkAnswers, search: NetworkAnswers) -> Measure:
+    """What a game for one brings."""
+
+    def mean_return(answers: NetworkAnswers, params: Params) -> float:
+        return float(play_episodes(game, _with(answers, params), EPISODES).returns.mean())
+
+    def measure(params: Params, last: bool) -> dict[str, float]:
+        own = {"mean_return": mean_return(policy, params)}
+        return own | {"mean_return_search": mean_return(search, params)} if last else own
 
     return measure
 

@@ -12,7 +12,8 @@ from games.core import value_before
 def value_targets(config: TargetConfig, trajectory: Trajectory, bootstrap: jax.Array) -> jax.Array:
     """TD(lambda) returns, for the player to move (Sutton 1988; lambda 1 is AlphaZero's outcome).
 
-    A move drawn at random says nothing of its position: there the target is the value that the search found.
+    A move drawn at random says nothing of its position, nor is there one where a game is cut off: there the target is
+    the value that the search found, and the positions before lead back to it.
 
     Args:
       bootstrap: float32 [B], value of the positions after the last ply, for the players to move there.

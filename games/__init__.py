@@ -18,16 +18,20 @@ PGX_GAMES = (
     "shogi",
 )
 OWN_GAMES = ("tic_tac_toe", "connect_four", "connect_four_5x4", "connect_four_4x4")
+OF_CHANCE = ("2048",)  # for one player, with rules that say what chance does
+GYM = "gym:"  # before the id of an environment that the host steps
+FUNCTIONAL = ("cartpole", "cliff_walking", "blackjack")  # Gymnasium's, for one player
 
 
 def names() -> tuple[str, ...]:
     """The names of all games that come with azero."""
-    return OWN_GAMES + PGX_GAMES
+    return OWN_GAMES + PGX_GAMES + FUNCTIONAL + OF_CHANCE
 
 
 @functools.cache
 def make(name: str) -> "Game":
-    """The game of this name, or a user's own pgx-style env as "package.module:Env".
+    """The game of this name, "gym:CartPole-v1" for an environment of Gymnasium, or a user's own pgx-style env as
+    "package.module:Env".
 
     Raises:
       ValueError: there is no such game, or the env breaks the contract; the message says which rule.
@@ -44,6 +48,18 @@ def make(name: str) -> "Game":
         from games.pgx_adapter import make_pgx
 
         return make_pgx(name)
+    if name in FUNCTIONAL:
+        from games.functional import make_functional
+
+        return make_functional(name)
+    if name == "2048":
+        from games.two_thousand_forty_eight import make_2048
+
+        return make_2048()
+    if name.startswith(GYM):
+        from games.hosted import make_hosted
+
+        return make_hosted(name)
     if ":" in name:
         from games.pgx_adapter import make_custom
 

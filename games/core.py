@@ -65,6 +65,32 @@ class Oracle(NamedTuple):
     # end of the game under best play int16 [B, A] (-1 where illegal); None where only a set is labelled
 
 
+class Chance(NamedTuple):
+    """A game's moves in two halves: what the player does, and what chance makes of it.
+
+    The position between the halves, the afterstate, is a State too, still of the player who moved: its reward is that
+    of the move, its discount 1 (0 if the move has ended the game), `legal` says nothing. What happens then follows
+    the sign rule as a move of that player does: the reward is his, the discount says who moves next, from his side.
+    So `step` is one half after the other: its reward is after's reward + after's discount * happen's reward, its
+    discount the product of both. An ended game stays as it is, whatever happens.
+    """
+
+    outcomes: int  # O
+    after: Callable[[State, jax.Array], State]  # state, action int32 [] -> afterstate
+    probabilities: Callable[[State], jax.Array]  # afterstate -> float32 [O], sums to 1; 0 of what cannot happen
+    happen: Callable[[State, jax.Array], State]  # afterstate, outcome int32 [] -> next position
+
+
+class Host(NamedTuple):
+    """An environment that the host alone can step: the game's `init` and `step` raise ValueError.
+
+    A State of such a game holds as its board what was observed, float32 [H, W, C], and `observe` gives it back.
+    """
+
+    begin: Callable[[int], Any]  # how many -> that many environments side by side, games.hosted.Envs
+    discount: float  # of the state after a move that goes on
+
+
 class Game(NamedTuple):
     """A two-player (or one-player) game with a fixed number of actions."""
 
@@ -72,7 +98,7 @@ class Game(NamedTuple):
     num_players: int
     num_actions: int
     observation_shape: tuple[int, int, int]  # (H, W, C)
-    max_plies: int  # no game is longer
+    max_plies: int  # no game is longer, or is played for longer where there is a time limit
     init: Callable[[jax.Array], State]  # key -> first position
     step: Callable[[State, jax.Array, jax.Array], State]  # state, action int32 [], key -> next position
     observe: Callable[[State], jax.Array]  # state -> float32 [H, W, C], seen by the player to move
@@ -82,6 +108,15 @@ class Game(NamedTuple):
     # channels that hold one number everywhere (a move count); every other channel is 0 or 1 in each cell,
     # so that an observation can be stored as bits
     oracle: Callable[[], Oracle] | None = None
+    judge: Callable[[jax.Array], tuple[jax.Array, jax.Array]] | None = None
+    # an observation float32 [H, W, C] -> what the reward float32 [] of the move before it was, for its maker, and
+    # whether the game is over, bool []; where a board says both
+    reward_scale: float = 1.0  # what the environment's unit of reward is in this game's rewards
+    time_limit: int = 0
+    # moves after which a game is cut off, not over: what was still to come is worth what it is; 0 where the rules
+    # end every game. Rules and search know nothing of it
+    chance: Chance | None = None  # None: `step` does not use its key, or keeps its chances to itself
+    host: Host | None = None  # None: `init` and `step` run on any device
 
 
 def value_before(reward: Value, discount: Value, value: Value) -> Value:
@@ -98,6 +133,21 @@ def value_before(reward: Value, discount: Value, value: Value) -> Value:
 def no_symmetries(cells: int, actions: int) -> Symmetries:
     """The identity alone."""
     return Symmetries(np.arange(cells, dtype=np.int32)[None], np.arange(actions, dtype=np.int32)[None])
+
+
+def step_by_chance(chance: Chance) -> Callable[[State, jax.Array, jax.Array], State]:
+    """The `step` that is both halves of a move, with an outcome drawn by its probability."""
+
+    def step(state: State, action: jax.Array, key: jax.Array) -> State:
+        between = chance.after(state, action)
+        outcome = jax.random.categorical(key, jnp.log(chance.probabilities(between)))
+        after = chance.happen(between, outcome.astype(jnp.int32))
+        return after._replace(
+            reward=value_before(between.reward, between.discount, after.reward),
+            discount=between.discount * after.discount,
+        )
+
+    return step
 
 
 def fixed_if_terminal(before: State, after: State) -> State:

@@ -1,4 +1,7 @@
-"""One contract, kept by every game of games.names().
+"""One contract, kept by every game of games.names(); and what holds of board games beyond it.
+
+Board games are for two, begin alike and have no chance. Gymnasium's environments, for one, begin anywhere and pay as
+they like: what is left of their contract is in test_functional.py.
 
 A game's random games are played once, in one compiled scan two plies longer than its longest game, and shared by
 the tests.
@@ -18,6 +21,7 @@ from games.core import Game, State
 from games.notation import play_text
 
 BATCH = 4
+BOARD_GAMES = games.OWN_GAMES + games.PGX_GAMES
 SYMMETRIC_PLIES = 130  # how far the twins of a symmetry are played
 
 # The planes of the mover's pieces on the board, and how the second player's view of the board is turned.
@@ -42,7 +46,8 @@ class Played(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[ply, row], self.states)
 
     def length(self, row: int = 0) -> int:
-        return int(self.states.terminal[:, row].argmax())
+        over = self.states.terminal[:, row]
+        return int(over.argmax()) if over.any() else len(self.actions)
 
     def sampled(self, number: int) -> list[State]:
         """Positions before the end, from all rows."""
@@ -62,6 +67,11 @@ def run(request: pytest.FixtureRequest) -> Played:
     return played(request.param)
 
 
+@pytest.fixture(params=BOARD_GAMES)
+def board_run(request: pytest.FixtureRequest) -> Played:
+    return played(request.param)
+
+
 def leaves_equal(left: Any, right: Any) -> bool:
     pairs = zip(jax.tree.leaves(left), jax.tree.leaves(right), strict=True)
     return all(np.array_equal(np.asarray(one), np.asarray(other)) for one, other in pairs)
@@ -70,7 +80,7 @@ def leaves_equal(left: Any, right: Any) -> bool:
 def test_record_says_what_the_functions_give(run: Played) -> None:
     game, state = run.game, run.state(0)
     assert game.name in games.names()
-    assert game.num_players == 2
+    assert game.num_players == (2 if game.name in BOARD_GAMES else 1)
     assert run.planes.shape[2:] == game.observation_shape
     assert run.planes.dtype == np.float32
     dtypes = {"to_play": np.int32, "legal": bool, "reward": np.float32, "discount": np.float32, "terminal": bool}
@@ -83,7 +93,8 @@ def test_record_says_what_the_functions_give(run: Played) -> None:
     assert not any(leaf.weak_type for leaf in jax.tree.leaves((first, after)))  # weak types compile again
 
 
-def test_first_state(run: Played) -> None:
+def test_first_state(board_run: Played) -> None:
+    run = board_run
     first = run.states._replace(board=None)
     first = jax.tree.map(lambda leaf: leaf[0], first)
     assert not first.to_play.any()
@@ -95,9 +106,14 @@ def test_first_state(run: Played) -> None:
 
 
 def test_legal_moves(run: Played) -> None:
-    """There is always one; each leads to a board of its own. Once the game is over all are open."""
+    """There is always one. Once the game is over all are open."""
     assert run.states.legal.any(axis=-1).all()
     assert run.states.legal[run.states.terminal].all()
+
+
+def test_each_move_leads_to_a_board_of_its_own(board_run: Played) -> None:
+    """Which a step against the wall does not."""
+    run = board_run
     step = jax.jit(run.game.step)
     for state in run.sampled(3):
         boards = {b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(state.board))}
@@ -109,11 +125,13 @@ def test_legal_moves(run: Played) -> None:
 
 
 def test_games_end_in_time(run: Played) -> None:
-    assert run.states.terminal[run.game.max_plies].all()
+    if not run.game.time_limit:  # else nothing but the limit may end them
+        assert run.states.terminal[run.game.max_plies].all()
+    assert run.game.time_limit in (0, run.game.max_plies)
 
 
 def test_terminal_states_are_fixed_points(run: Played) -> None:
-    for row in range(BATCH):
+    for row in np.flatnonzero(run.states.terminal[-1]).tolist():
         end = run.length(row)
         fixed = run.state(end, row)._replace(reward=np.float32(0), discount=np.float32(0))
         assert leaves_equal(fixed, run.state(end + 1, row))
@@ -121,8 +139,8 @@ def test_terminal_states_are_fixed_points(run: Played) -> None:
         assert leaves_equal(fixed, run.state(len(run.actions), row))
 
 
-def test_rewards_and_the_sign_rule(run: Played) -> None:
-    states = run.states
+def test_rewards_and_the_sign_rule(board_run: Played) -> None:
+    states = board_run.states
     assert np.isin(states.reward, (-1, 0, 1)).all()
     new = states.terminal[1:] & ~states.terminal[:-1]
     assert not states.reward[1:][~new].any()  # only the last move is rewarded
@@ -132,8 +150,9 @@ def test_rewards_and_the_sign_rule(run: Played) -> None:
     assert np.isin(states.to_play, (0, 1)).all()
 
 
-def test_observation_is_from_the_side_to_move(run: Played) -> None:
+def test_observation_is_from_the_side_to_move(board_run: Played) -> None:
     """The mover's pieces in the text board are those in the first planes."""
+    run = board_run
     height, width, _ = run.game.observation_shape
     own_planes, turned = OWN_PIECES.get(run.game.name, STONES)
     observe = jax.jit(run.game.observe)
@@ -158,7 +177,8 @@ def test_colours_swapped_look_the_same(name: str) -> None:
         assert np.array_equal(run.game.observe(state), run.game.observe(twin))
 
 
-def test_one_game_compiles_once_and_equals_the_batch(run: Played) -> None:
+def test_one_game_compiles_once_and_equals_the_batch(board_run: Played) -> None:
+    run = board_run
     traces = []
 
     @jax.jit
@@ -196,7 +216,8 @@ def test_notation_both_ways(run: Played) -> None:
             notation.action(state, "zz99")
 
 
-def test_text_of_a_game_is_its_position(run: Played) -> None:
+def test_text_of_a_game_is_its_position(board_run: Played) -> None:
+    run = board_run
     notation = run.game.notation
     plies = run.length() if run.length() < 100 else 60
     texts = [notation.move(run.state(ply), int(run.actions[ply, 0])) for ply in range(plies)]
@@ -228,7 +249,7 @@ def test_rules_commute_with_symmetries(name: str) -> None:
     assert (np.sort(actions) == np.arange(game.num_actions)).all()
     assert (actions[0] == np.arange(len(actions[0]))).all()
     assert len({(*one, *other) for one, other in zip(cells.tolist(), actions.tolist(), strict=True)}) == len(cells)
-    if len(cells) == 1:
+    if len(cells) == 1 or game.chance:  # chance does not do the same to a game and its twin; see test_2048.py
         return
     number = len(cells)
     turned = othello_turned if name == "othello" else lambda state, _cells, _actions: state

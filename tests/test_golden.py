@@ -69,7 +69,8 @@ def transcript(game: Game, moves: list[str]) -> str:
         over = bool(state.terminal)
         lines.append(f"{ply:3} {int(state.to_play)} {len(legal):4} {mark}" + (" over" if over else ""))
         if float(state.reward) or over:
-            lines.append(f"reward {float(state.reward):+.0f} for player {int(states[ply - 1].to_play)}")
+            reward = float(state.reward) / game.reward_scale
+            lines.append(f"reward {reward:+.0f} for player {int(states[ply - 1].to_play)}")
         if ply % every == 0 or over:
             lines += ["", game.notation.board(state), ""]
             if not over:

@@ -49,7 +49,7 @@ def test_the_ring_forgets_the_oldest_first():
     for start in (0, 4, 8):
         replay = add(replay, numbered(start, 4))
     assert sorted(np.asarray(replay.samples.value)) == list(range(2, 12))
-    assert int(window(replay, config, 1)) == 10
+    assert int(window(replay.samples.value.shape[0], replay.added[0], config, 1)) == 10
     batch = draw(replay, GAME, jnp.int32(3), 300, jax.random.key(0))
     assert set(np.asarray(batch.value)) == {9.0, 10.0, 11.0}, "the newest three and no others"
 
@@ -60,7 +60,7 @@ def test_the_window_grows_with_what_was_played():
     sizes = []
     for start in range(0, 40, 4):
         replay = add(replay, numbered(start, 4))
-        sizes.append(int(window(replay, config, 1)))
+        sizes.append(int(window(replay.samples.value.shape[0], replay.added[0], config, 1)))
     assert sizes == [4, 8, 8, 8, 10, 12, 14, 16, 18, 20]
 
 

@@ -33,6 +33,7 @@ from azero.web.lines import Lines, Refused
 from azero.web.roster import LEVELS, SLOW_LEVELS, Roster
 
 GOLDEN = Path(__file__).parent / "golden"
+BOARD_GAMES = games.OWN_GAMES + games.PGX_GAMES  # the page is for two
 PLIES = 24  # of each golden game
 CLIENTS = 20
 
@@ -81,7 +82,7 @@ def golden_moves(name):
     return block.split() if games.make(name).notation.separator else list("".join(block.split()))
 
 
-@pytest.mark.parametrize("name", games.names())
+@pytest.mark.parametrize("name", BOARD_GAMES)
 def test_every_game_goes_forth_and_back(client, name):
     game, look = games.make(name), boards.look(name)
     moves = golden_moves(name)[:PLIES]
@@ -137,7 +138,7 @@ def test_results_are_of_the_first_player(client, moves, points):
 
 def test_games_and_players(client):
     start = client.get("/api/start").json()
-    assert {game["name"] for game in start["games"]} == set(games.names())
+    assert {game["name"] for game in start["games"]} == set(BOARD_GAMES)
     assert start["games"][0]["name"] == "tic_tac_toe"
     players = {player["id"]: player for player in client.get("/api/players", params={"game": "tic_tac_toe"}).json()}
     assert {"served", "rollout", "oracle", "random"} <= set(players)

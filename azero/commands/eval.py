@@ -1,4 +1,4 @@
-"""azero eval: a match, or one player against exact values."""
+"""azero eval: a match, one player against exact values, or its episodes of a game for one."""
 
 import dataclasses
 import json
@@ -20,14 +20,15 @@ LONGEST_EXHAUSTIVE = 16  # plies of games that are small enough for every line o
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Measure strength: two players in a match, or one against the exact values of labelled positions."""
+    """Measure strength: two players in a match, or one against the exact values of labelled positions. In a game for
+    one player: the returns of its episodes."""
 
     players: tyro.conf.Positional[tuple[str, ...]] = ()
     """One player or two: runs/c4, policy:runs/c4, checkpoints/connect_four:simulations=200, rollout, random, oracle."""
     game: str | None = None
     """The game; needed where no player has a checkpoint."""
     games: int = 100
-    """Games of a match, an even number: each opening is played with both colours."""
+    """Games of a match, an even number: each opening is played with both colours. Episodes of a game for one."""
     opening_plies: int = 4
     """An opening is 0 to this many random moves."""
     openings: str = ""
@@ -62,7 +63,13 @@ def main(words: Sequence[str]) -> int:
 
         texts = [entrant(text).name for text in texts]
     players, game = make_players(texts, arguments.game, arguments.simulations)
-    if len(players) == 2:
+    if len(players) > game.num_players:
+        raise ValueError(f"{game.name} is a game for one player: name one, not two")
+    if game.num_players == 1:
+        from azero.commands.eval_episodes import episodes_report, print_episodes
+
+        report = episodes_report(arguments, players[0], game)
+    elif len(players) == 2:
         from azero.commands.eval_match import match_report, print_match
 
         report = match_report(arguments, players, game)
@@ -71,6 +78,8 @@ def main(words: Sequence[str]) -> int:
     if arguments.json:
         json.dump(report, sys.stdout, indent=2)
         print()
+    elif game.num_players == 1:
+        print_episodes(report, players[0])
     elif len(players) == 2:
         print_match(report)
     else:

@@ -24,7 +24,7 @@ HELP = """Type a move as it is written in this game ({example}), or
 
 @dataclasses.dataclass(frozen=True)
 class Arguments:
-    """Play against a player in the terminal."""
+    """Play against a player in the terminal; a game for one with a player who gives hints."""
 
     game: tyro.conf.Positional[str]
     """A name from `azero games`."""
@@ -55,6 +55,8 @@ def main(words: Sequence[str]) -> int:
     default = f"checkpoints/{arguments.game}:simulations={SIMULATIONS}" if arguments.game in shipped() else "rollout"
     make(arguments.game)  # an unknown game is said before an unknown opponent
     opponent, game = make_player(arguments.opponent or default, arguments.game)
+    if game.num_players == 1 and arguments.second:
+        raise ValueError(f"{game.name} is a game for one: --second does not apply")
     try:
         _Table(game, opponent, arguments).play()
     except (EOFError, KeyboardInterrupt):
@@ -66,20 +68,25 @@ class _Table:
     """A game between a person and a player."""
 
     def __init__(self, game: "Game", opponent: "Player", arguments: Arguments):
+        from azero.answers import forgetful
         from azero.thinking import Mind, Playthrough
 
         self.game, self.opponent, self.arguments = game, opponent, arguments
         self.seat = 1 if arguments.second else 0
         self.played = Playthrough(game, arguments.seed)
-        self.mind = Mind(opponent, self.played, arguments.seed)
+        self.alone = game.num_players == 1
+        # In a game for one, what was searched below a move need not be what chance made of it.
+        self.mind = Mind(opponent, self.played, arguments.seed, forgetful(opponent.answers) if self.alone else None)
 
     def play(self) -> None:
         """The game, from the first move to the last."""
         from azero.answers import GIVEN_UP
 
-        print(f"{self.game.name} against {self.opponent.name}; help says what can be typed")
+        company = "with hints by" if self.alone else "against"
+        print(f"{self.game.name} {company} {self.opponent.name}; help says what can be typed")
         self.show()
-        while not self.played.over:
+        limit = self.game.time_limit or self.game.max_plies
+        while not self.played.over and len(self.played.actions) < limit:
             if self.opponent.person or self.played.to_play == self.seat:
                 if not self.take_turn():
                     return
@@ -169,8 +176,10 @@ class _Table:
         sys.stdout.flush()
 
     def result(self) -> str:
-        """Who has won."""
+        """Who has won, or what a game for one has returned."""
         points = self.played.points(self.seat)
+        if self.alone:
+            return f"a return of {points / self.game.reward_scale:g} in {len(self.played.actions)} moves"
         if points == 0:
             return "a draw"
         if self.opponent.person:

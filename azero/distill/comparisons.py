@@ -71,7 +71,7 @@ def add_comparisons(game: Game, store: Comparisons, pair: Pair, first: jax.Array
 
 def chances(after: Position) -> jax.Array:
     """A number from 0 to 1 for each comparison [M], by its two ends [M, 2, ...] in either order."""
-    cells = after.cells.astype(jnp.uint32)
+    cells = (after.legal if after.cells is None else after.cells).astype(jnp.uint32)
     mixed = jnp.zeros(cells.shape[:2], jnp.uint32)
     for byte in range(cells.shape[-1]):
         mixed = (mixed ^ cells[..., byte]) * jnp.uint32(16777619)  # FNV-1a, over the board as bits

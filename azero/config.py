@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, get_args, get_origin
 import tyro
 
 from azero.kinds import DistillConfig, RewardConfig, check_options
+from azero.muzero.options import Kind, MuZeroConfig, check_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +142,9 @@ class Config:
 
     game: Annotated[str, tyro.conf.Suppress] = "tic_tac_toe"  # on the command line it stands alone
     """A name from `azero games`, or package.module:Env for a pgx-style env of your own."""
+    model: Kind = "rules"
+    """What the trees are searched with: the rules, a model learned from play (MuZero), or one whose foreseen boards are
+    judged by the known reward."""
     seed: int = 0
     """The one source of randomness."""
     devices: int = 0
@@ -158,6 +162,7 @@ class Config:
     replay: ReplayConfig = ReplayConfig()
     distill: DistillConfig = DistillConfig()
     reward: RewardConfig = RewardConfig()
+    muzero: MuZeroConfig = MuZeroConfig()
     learn: LearnConfig = LearnConfig()
     report: ReportConfig = ReportConfig()
 
@@ -176,13 +181,15 @@ POSITIVE = (
     "selfplay.cheap_simulations", "distill.temperature", "distill.answers", "distill.teacher_half_life",
     "reward.temperature", "reward.comparisons", "reward.line", "reward.ensemble", "reward.width",
     "reward.learning_rate", "reward.steps", "reward.batch", "reward.capacity", "reward.held_out", "overseer_games",
+    "muzero.unroll", "muzero.td_steps", "muzero.value_range", "muzero.bins",
 )  # fmt: skip
 NOT_NEGATIVE = (
     "seed", "devices", "network.blocks", "search.value_scale", "search.maxvisit_init", "search.dirichlet_alpha",
     "selfplay.opening_plies", "distill.value_weight", "learn.warmup", "learn.decay",
     "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every", "distill.entropy",
     "distill.kl", "distill.kl_target", "distill.halfway", "distill.imitation_half_life", "distill.margin",
-    "distill.imitate_first", "distill.clip", "reward.every", "reward.pessimism", "reward.blocks",
+    "distill.imitate_first", "distill.clip", "reward.every", "reward.pessimism", "reward.blocks", "muzero.consistency",
+    "muzero.reanalyse", "muzero.priority",
 )  # fmt: skip
 SHARES = (
     "search.dirichlet_fraction", "targets.value_lambda", "replay.share", "learn.ema", "selfplay.full_share",
@@ -228,6 +235,10 @@ def check(config: Config) -> None:
     if config.learn.ema == 1:
         raise ValueError("learn.ema must be below 1, or the average never moves")
     check_options(config.distilled, config.distill, config.reward)
+    search, plies = config.search, config.selfplay.plies
+    check_model(config.model, config.muzero, config.distilled, search.algorithm, plies)
+    if config.model != "rules" and (config.demonstrations or config.overseer):
+        raise ValueError(f"model {config.model} cannot begin with demonstrations or an overseer: they hold no rewards")
     if config.demonstrations and config.overseer:
         raise ValueError("give demonstrations or overseer, not both: there is one start")
     if config.overseer_games != Config.overseer_games and not config.overseer:

@@ -4,6 +4,7 @@ The network normalises by layer, never by batch: a position's answer depends on 
 self-play on many devices and exact resume need no running statistics.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -39,9 +40,11 @@ class Network(NamedTuple):
     init: Callable[[jax.Array], Params]
     apply: Callable[[Params, jax.Array], tuple[jax.Array, jax.Array]]
     dynamics: Dynamics | None = None  # its trees are searched with these, if it has any, and else with the rules
+    decode: Callable[[Params, Latent], jax.Array] | None = None
+    # params, latents -> logits float32 [M, H, W, C] of the observations that they stand for, if it foresees boards
 
 
-class _Block(nnx.Module):
+class Block(nnx.Module):
     """Two layers and a way around them."""
 
     def __init__(self, make_layer: Callable[[], Any], make_norm: Callable[[], Any]):
@@ -53,27 +56,45 @@ class _Block(nnx.Module):
         return x + self.second(nnx.relu(self.first(self.norm(x))))
 
 
+class Layers:
+    """What a network is built of: dense layers over the whole board, or 3 x 3 convolutions."""
+
+    def __init__(self, config: NetworkConfig, rngs: nnx.Rngs):
+        self.config, self.rngs, self.dtype = config, rngs, jnp.dtype(config.dtype)
+        self.flat = config.kind == "mlp"
+
+    def layer(self, inputs: int, outputs: int) -> Any:
+        if self.flat:
+            return nnx.Linear(inputs, outputs, dtype=self.dtype, rngs=self.rngs)
+        return nnx.Conv(inputs, outputs, (3, 3), dtype=self.dtype, rngs=self.rngs)
+
+    def stem(self, shape: tuple[int, int, int]) -> Any:
+        """The layer on an observation of this shape."""
+        made = self.layer(math.prod(shape) if self.flat else shape[-1], self.config.width)
+        # An empty board is all zeros; without a bias the normalisation would blow its gradient up a hundredfold.
+        made.bias[...] = 0.1 * jax.random.normal(self.rngs.params(), made.bias.shape)
+        return made
+
+    def norm(self) -> Any:
+        if not self.config.norm:
+            return _same
+        return nnx.LayerNorm(self.config.width, dtype=self.dtype, rngs=self.rngs)
+
+    def blocks(self) -> nnx.List:
+        width = self.config.width
+        return nnx.List([Block(lambda: self.layer(width, width), self.norm) for _ in range(self.config.blocks)])
+
+
 class _Tower(nnx.Module):
     """A first layer, residual blocks, and the two heads."""
 
     def __init__(self, config: NetworkConfig, game: Game, rngs: nnx.Rngs):
-        height, width, channels = game.observation_shape
-        dtype = jnp.dtype(config.dtype)
-        self.flat = config.kind == "mlp"
-
-        def layer(inputs: int, outputs: int) -> Any:
-            if self.flat:
-                return nnx.Linear(inputs, outputs, dtype=dtype, rngs=rngs)
-            return nnx.Conv(inputs, outputs, (3, 3), dtype=dtype, rngs=rngs)
-
-        def norm() -> Any:
-            return nnx.LayerNorm(config.width, dtype=dtype, rngs=rngs) if config.norm else _same
-
-        self.stem = layer(height * width * channels if self.flat else channels, config.width)
-        # An empty board is all zeros; without a bias the normalisation would blow its gradient up a hundredfold.
-        self.stem.bias[...] = 0.1 * jax.random.normal(rngs.params(), self.stem.bias.shape)
-        self.blocks = nnx.List([_Block(lambda: layer(config.width, config.width), norm) for _ in range(config.blocks)])
-        self.norm = norm()
+        height, width, _ = game.observation_shape
+        layers = Layers(config, rngs)
+        dtype, self.flat = layers.dtype, layers.flat
+        self.stem = layers.stem(game.observation_shape)
+        self.blocks = layers.blocks()
+        self.norm = layers.norm()
         features = config.width
         if not self.flat:
             # Few channels before the heads' dense layers keep them small beside the tower.

@@ -29,7 +29,8 @@ from azero.checkpoint import weights
 from azero.config import Config, SearchConfig, check, from_dict
 from azero.engines import engine_playing, names_program, read_program
 from azero.manifest import CheckpointError
-from azero.network import make_network, unnamed
+from azero.muzero.network import network_of
+from azero.network import unnamed
 from azero.options import read_options, read_value
 from azero.search import Model, by_network, by_rules
 from games import make
@@ -164,7 +165,7 @@ def search_player(config: Config, game: Game, params: Any, name: str = "search",
     Args:
       reuse: in a game, search on in the tree of the last move.
     """
-    network = make_network(config.network, game)
+    network = network_of(config, game)
     own = functools.partial(ways.network_answers(game, network), params)
     return _searcher(name, config.search, game, by_network(game, network), params, reuse)._replace(network=own)
 
@@ -233,7 +234,7 @@ def _build(named: Named, loaded: tuple[dict[str, Any], Config] | None, game: Gam
         return _plain(named, game)
     arrays, config = loaded
     config = dataclasses.replace(config, search=_search(named, config.search))
-    like = jax.eval_shape(make_network(config.network, game).init, jax.random.key(0))
+    like = jax.eval_shape(network_of(config, game).init, jax.random.key(0))
     try:
         params = unnamed(arrays, like)
     except ValueError as error:

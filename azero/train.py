@@ -6,6 +6,7 @@ TrainState is all there is to a run: a checkpoint is exactly that pytree. Every 
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -15,14 +16,16 @@ import optax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from azero.config import Config, LearnConfig
-from azero.distill import Distiller, Learner, Losses, Models, make_distiller
-from azero.network import Network, Params, make_network, parameter_count
-from azero.replay import Replay, add, draw, empty, window
-from azero.selfplay import Games, make_selfplay, new_games
-from azero.targets import samples
+from azero.distill import Distiller, Learner, Losses, Models
+from azero.hosted import GROUPS, Hosted, Stage, Thought, make_think, new_episodes, packed
+from azero.muzero.sequences import Sequences
+from azero.network import Network, Params, parameter_count
+from azero.replay import Replay
+from azero.selfplay import Games, Trajectory, make_selfplay, new_games
+from azero.store import Lessons, make_lessons
 from games.core import Game
 
-PURPOSES = ("init", "games", "play", "learn", "models", "gather", "demonstrations")
+PURPOSES = ("init", "games", "play", "learn", "models", "gather", "demonstrations", "store")
 AXIS = "games"
 GRADIENT = 3.0  # evaluations that a position costs in a gradient step: forward, and backward twice as much
 
@@ -34,8 +37,8 @@ class TrainState(NamedTuple):
     params: Params
     average: Params  # moving average of the parameters, which plays in matches
     optimizer: Any
-    games: Games  # leaves [B, ...]
-    replay: Replay  # leaves [N, ...]
+    games: Games | Hosted  # leaves [B, ...]
+    replay: Replay | Sequences  # leaves [N, ...] or [B, N, ...]
     models: Models = None  # what the distiller learns beside the network
 
 
@@ -123,12 +126,20 @@ def device_mesh(config: Config) -> Mesh:
     return jax.make_mesh((count,), (AXIS,), axis_types=(AxisType.Auto,), devices=devices[:count])
 
 
-def make_trainer(config: Config, game: Game) -> Trainer:
-    """The trainer of this config: play, target, store, learn."""
+def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = make_lessons) -> Trainer:
+    """The trainer of this config: play, target, store, learn.
+
+    Args:
+      lessons: (config, game, devices) -> what is learned, how and from what.
+
+    Raises:
+      ValueError: what the config asks for cannot be had of this game, or not on these devices.
+    """
     mesh = device_mesh(config)
     devices = mesh.size
-    network = make_network(config.network, game)
-    distiller = make_distiller(config, game, network)
+    if game.host:
+        _check_groups(config, devices)
+    network, distiller, store = lessons(config, game, devices)
     amplify = distiller.amplifier(config.search, True)
     cheap_config = dataclasses.replace(config.search, simulations=config.selfplay.cheap_simulations)
     cheap = distiller.amplifier(cheap_config, False) if config.selfplay.full_share < 1 else None
@@ -142,35 +153,46 @@ def make_trainer(config: Config, game: Game) -> Trainer:
     # Typed as Any, for in this one place the fields of a state hold where they lie instead of what they are.
     specs: Any = {"games": split, "replay": split}
     state_specs = TrainState._make(specs.get(name, same) for name in TrainState._fields)
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs)
 
     def init() -> TrainState:
         return begin(network.init(make_key(config.seed, "init")))
 
     def begin(params: Params) -> TrainState:
+        count = config.selfplay.games
+        key = make_key(config.seed, "games")
+        games: Any = new_episodes(game, count) if game.host else new_games(game, config.selfplay, count, key)
         return TrainState(
             iteration=jnp.zeros((), jnp.int32),
             params=params,
             average=jax.tree.map(jnp.copy, params),
             optimizer=optimizer.init(params),
-            games=new_games(game, config.selfplay, config.selfplay.games, make_key(config.seed, "games")),
-            replay=empty(game, config.replay, devices, approval=distiller.approves),
+            games=games,
+            replay=store.empty(),
             models=distiller.init(params, make_key(config.seed, "models")),
         )
 
     def learner(state: TrainState) -> Learner:
         return Learner(state.params, state.models, state.iteration)
 
-    def drawn_from(replay: Replay) -> jax.Array:
+    def drawn_from(replay: Any) -> jax.Array:
         """How many of the newest positions of a device are learned from, int32 []."""
         if distiller.newest_only:
             return jnp.int32(positions // devices)
-        return window(replay, config.replay, devices)
+        return store.window(replay)
 
     def play_and_store(state: TrainState) -> tuple[TrainState, dict[str, Any]]:
         key = make_key(config.seed, "play", state.iteration, jax.lax.axis_index(AXIS))
-        games, trajectory = play(learner(state), state.games, key)
+        games: Any = state.games
+        return stored(state, *play(learner(state), games, key))
+
+    def store_hosted(state: TrainState, games: Hosted, trajectory: Trajectory) -> tuple[TrainState, dict[str, Any]]:
+        return stored(state, games, packed(game, trajectory))
+
+    def stored(state: TrainState, games: Any, trajectory: Trajectory) -> tuple[TrainState, dict[str, Any]]:
         _, bootstrap = network.apply(state.params, jax.vmap(game.observe)(games.state))
-        replay = add(state.replay, samples(config.targets, trajectory, bootstrap))
+        key = make_key(config.seed, "store", state.iteration, jax.lax.axis_index(AXIS))
+        replay = store.add(state.replay, learner(state), trajectory, bootstrap, key)
         ended = jax.lax.psum(trajectory.ended.sum(), AXIS).astype(jnp.float32)
         wins = jax.lax.psum((trajectory.outcome > 0).sum(), AXIS)
         draws = jax.lax.psum((trajectory.ended & (trajectory.outcome == 0)).sum(), AXIS)
@@ -189,7 +211,7 @@ def make_trainer(config: Config, game: Game) -> Trainer:
 
     def learn(state: TrainState, update: jax.Array) -> tuple[TrainState, tuple[Losses, jax.Array]]:
         key = make_key(config.seed, "learn", state.iteration, update, jax.lax.axis_index(AXIS))
-        batch = draw(state.replay, game, drawn_from(state.replay), config.learn.batch // devices, key)
+        batch = store.draw(state.replay, drawn_from(state.replay), config.learn.batch // devices, key)
         loss_key, update_key = jax.random.split(jax.random.fold_in(key, 2))  # draw has split the key in two
 
         def loss(params: Params) -> tuple[jax.Array, Losses]:
@@ -210,14 +232,33 @@ def make_trainer(config: Config, game: Game) -> Trainer:
 
     def on_all_devices(function: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
         mapped = jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=(state_specs, same), check_vma=False)
-        return jax.jit(mapped, donate_argnums=0)
+        # Arrays without a number in them would come out as if they were on every device, and be compiled for again.
+        return jax.jit(mapped, donate_argnums=0, out_shardings=(shardings, NamedSharding(mesh, same)))
 
-    play_step = on_all_devices(play_and_store, (state_specs,))
+    stage: Stage | None = None
+    if game.host:
+        think = make_think(config.selfplay, game, amplify, distiller.teach, entries, cheap)
+
+        def search(learner: Learner, observation: jax.Array, opening: jax.Array, number: jax.Array) -> Thought:
+            key = make_key(config.seed, "play", learner.iteration, number, jax.lax.axis_index(AXIS))
+            return think(learner, observation, opening, key)
+
+        inputs = same, split, split, same
+        mapped = jax.shard_map(search, mesh=mesh, in_specs=inputs, out_specs=split, check_vma=False)
+        stage = Stage(config.selfplay, config.seed, game, jax.jit(mapped))
+        store_step = on_all_devices(store_hosted, (state_specs, split, PartitionSpec(None, AXIS)))
+    else:
+        play_step = on_all_devices(play_and_store, (state_specs,))
     learn_step = on_all_devices(learn, (state_specs, same))
 
     def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
-        state, played = play_step(state)
-        gathered: dict[str, jax.Array] = {}
+        began = time.perf_counter()
+        if stage:
+            games: Any = state.games
+            state, played = store_step(state, *stage.play(learner(state), games))
+        else:
+            state, played = play_step(state)
+        gathered: dict[str, Any] = {}
         if distiller.gather is not None:
             key = make_key(config.seed, "gather", int(state.iteration))
             models, gathered = distiller.gather(learner(state), jax.device_get(state.games.state), key)
@@ -229,12 +270,14 @@ def make_trainer(config: Config, game: Game) -> Trainer:
             learned.append(losses)
         losses, norms = jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(), *learned)
         norm = parameter_norm(state.params)
+        if stage:
+            norm.block_until_ready()
+            gathered["device_waits"] = stage.waited / (time.perf_counter() - began)
         parts = losses.policy, losses.value, losses.entropy, losses.kl
         return state, Metrics(*parts, norms, norm, **played, extra=losses.extra | gathered)
 
     parameter_norm = jax.jit(optax.tree.norm)
     parameters = parameter_count(jax.eval_shape(network.init, jax.random.key(0)))
-    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs)
     return Trainer(
         init=jax.jit(init, out_shardings=shardings),
         begin=jax.jit(begin, out_shardings=shardings),
@@ -246,6 +289,14 @@ def make_trainer(config: Config, game: Game) -> Trainer:
         evaluations=evaluations_of(config, distiller, updates),
         oversight={kind: positions * config.selfplay.full_share * asked for kind, asked in distiller.oversight.items()},
     )
+
+
+def _check_groups(config: Config, devices: int) -> None:
+    if config.selfplay.games % (GROUPS * devices):
+        raise ValueError(
+            f"selfplay.games of {config.selfplay.games} does not split evenly into {GROUPS} groups on {devices} "
+            f"devices; while the host steps one, the devices search for the other"
+        )
 
 
 def evaluations_of(config: Config, distiller: Distiller, updates: int) -> float:

@@ -16,6 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.core import Game, Notation, Oracle, State, Symmetries, after_move, fixed_if_terminal
+from games.lines import line_judge, lines
 
 WORD = 32
 
@@ -188,6 +189,7 @@ def make_connect(name: str, shape: Shape) -> Game:
         symmetries=Symmetries(np.stack([cells.ravel(), cells[:, ::-1].ravel()]), np.stack([columns, columns[::-1]])),
         notation=_notation(shape),
         oracle=oracle if name in SHAPES else None,
+        judge=line_judge(lines(height, width, shape.length)),
     )
 
 

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from games.core import Game, Notation, Oracle, State, after_move, fixed_if_terminal
+from games.lines import line_judge
 from games.notation import grid_square
 from games.symmetries import dihedral
 
@@ -69,6 +70,7 @@ def make_tic_tac_toe() -> Game:
         symmetries=cells,
         notation=_notation(),
         oracle=oracle,
+        judge=line_judge(np.array(LINES)),
     )
 
 

@@ -60,7 +60,7 @@ Amplifier = Callable[[Learner, State, jax.Array], Amplified]  # (learner, states
 Amplifiers = Callable[[SearchConfig, bool], Amplifier]  # (search, explore) -> M2
 Teach = Callable[[Learner, State, Amplified, jax.Array], Lesson]
 Act = Callable[[Learner, State, Amplified, jax.Array], jax.Array]  # (learner, states, answers, key) -> moves int32 [B]
-Loss = Callable[[Learner, Batch, jax.Array], tuple[jax.Array, Losses]]
+Loss = Callable[[Learner, Any, jax.Array], tuple[jax.Array, Losses]]  # (learner, a batch of its store, key)
 Mean = Callable[[Any], Any]  # the mean of a pytree over all devices
 OfPolicy = Callable[[Learner, Batch, "Student", jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 # (learner, batch, what the student says of it, key) -> the loss of the policy, float32 [], and what to report besides

@@ -21,4 +21,4 @@ def _study(name: str) -> Study:
     return run
 
 
-STUDIES: dict[str, Study] = {name: _study(name) for name in ("mimicry", "overoptimization")}
+STUDIES: dict[str, Study] = {name: _study(name) for name in ("mimicry", "overoptimization", "explicit_reward")}

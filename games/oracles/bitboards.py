@@ -5,7 +5,7 @@ in turn put a stone on a board and the one who completes a line wins. The tests 
 Shape letters: N positions, A actions.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -66,15 +66,22 @@ def _column_bits(shape: Shape, rows: int) -> np.ndarray:
     return np.array([((1 << rows) - 1) << shape.bit(column, 0) for column in range(shape.width)], np.uint64)
 
 
-def connect_rules(name: str, shape: Shape) -> Rules:
+STEPS = ("column", "falling", "row", "rising")  # directions of lines, by the distance of their cells' bits
+
+
+def connect_rules(name: str, shape: Shape, directions: Sequence[str] = STEPS) -> Rules:
     """k in a row with gravity, on a board of at most 64 bits in the layout of `games.connect`.
 
     The key is the sum of the first player's stones and of the taken cells: in each column the taken cells are
     2^stones - 1, so that the sum tells how many there are, and with that whose they are (J. Tromp's code).
+
+    Args:
+      directions: in which a line wins, as in `games.lines`.
     """
     bottom = _column_bits(shape, 1)
     columns = _column_bits(shape, shape.height)
-    steps = (1, shape.height, shape.height + 1, shape.height + 2)
+    distances = (1, shape.height, shape.height + 1, shape.height + 2)
+    steps = [distances[STEPS.index(name)] for name in directions]
 
     def placed(taken: np.ndarray) -> np.ndarray:
         # Adding the bottom cell of a column to what is in it carries into its lowest empty cell.

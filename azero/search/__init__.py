@@ -51,6 +51,8 @@ def make_search(config: SearchConfig, game: Game, network: Network, explore: boo
 def make_tree_search(config: SearchConfig, model: Model, explore: bool, stop_early: bool = False) -> Search:
     """The same search with any model, such as the rules and random playouts."""
     if config.backend == "mctx":
+        if model.chance:
+            raise ValueError("search.backend mctx does not weigh what chance does; azero does, so take that")
         from azero.search.mctx_backend import make_mctx_search
 
         return make_mctx_search(config, model, explore)
@@ -62,7 +64,8 @@ def make_tree_search(config: SearchConfig, model: Model, explore: bool, stop_ear
         roots = model.root(params, states)
         logits, value = model.evaluate(params, roots, root_key)
         prior = algorithm.prior(priors(logits, roots.legal), tree_key)
-        tree = plant(roots, prior, jnp.where(roots.terminal, 0.0, value), algorithm.room, algorithm.edges)
+        value = jnp.where(roots.terminal, 0.0, value)
+        tree = plant(roots, prior, value, algorithm.room, algorithm.edges, algorithm.outcomes)
         return algorithm.search(tree, params, tree_key)[0]
 
     return search

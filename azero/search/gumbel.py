@@ -250,8 +250,9 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
         return Amplified(root.action[row, slot], policy, visits, q, (policy * q).sum(axis=-1))
 
     return Algorithm(
-        room=1 + config.simulations + (width if lanes > 1 else 0),
-        edges=min(model.num_actions, config.simulations),
+        room=1 + model.nodes * (config.simulations + (width if lanes > 1 else 0)),
+        edges=min(model.widest, config.simulations),
+        outcomes=model.outcomes,
         prior=lambda prior, key: prior,
         search=search,
     )

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from azero.network import Network, Params
-from games.core import Game, State
+from games.core import Chance, Game, State
 
 Evaluate = Callable[[Params, State, jax.Array], tuple[jax.Array, jax.Array]]
 # (params, states [B], key) -> logits float32 [B, A] over all actions, legal or not,
@@ -22,6 +22,22 @@ class Model(NamedTuple):
     evaluate: Evaluate
     root: Callable[[Params, State], State] = lambda params, states: states
     # params, positions [B] of the game -> as a tree holds them
+    chance: Chance | None = None  # of batches; a tree then goes to every outcome by its probability, and not by `step`
+
+    @property
+    def outcomes(self) -> int:
+        """O, 0 without chance."""
+        return self.chance.outcomes if self.chance else 0
+
+    @property
+    def nodes(self) -> int:
+        """The most nodes that one simulation adds to a tree."""
+        return 2 if self.chance else 1
+
+    @property
+    def widest(self) -> int:
+        """The most edges that a node can have."""
+        return max(self.num_actions, self.outcomes)
 
 
 def by_rules(game: Game, evaluate: Evaluate) -> Model:
@@ -32,7 +48,14 @@ def by_rules(game: Game, evaluate: Evaluate) -> Model:
         del params
         return step(states, actions, jax.random.split(key, actions.shape[0]))
 
-    return Model(game.num_actions, follow, evaluate)
+    return Model(game.num_actions, follow, evaluate, chance=_of_batches(game.chance) if game.chance else None)
+
+
+def _of_batches(chance: Chance) -> Chance:
+    """The halves of moves for states [B]."""
+    return chance._replace(
+        after=jax.vmap(chance.after), probabilities=jax.vmap(chance.probabilities), happen=jax.vmap(chance.happen)
+    )
 
 
 def by_network(game: Game, network: Network) -> Model:

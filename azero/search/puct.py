@@ -86,8 +86,9 @@ def make_puct(config: SearchConfig, model: Model, explore: bool, stop_early: boo
         return Amplified(action.astype(jnp.int32), policy, visits, q, (policy * q).sum(axis=-1)), tree
 
     return Algorithm(
-        room=1 + config.simulations,
-        edges=min(model.num_actions, config.simulations),
+        room=1 + model.nodes * config.simulations,
+        edges=min(model.widest, config.simulations),
+        outcomes=model.outcomes,
         prior=noisy_prior,
         search=search,
     )

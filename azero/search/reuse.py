@@ -1,4 +1,7 @@
-"""A search that goes on from move to move: what lies below the moves made is kept, all else is dropped."""
+"""A search that goes on from move to move: what lies below the moves made is kept, all else is dropped.
+
+In a game of chance a move leads to an afterstate, and the position that is searched next says what chance made of it.
+"""
 
 import dataclasses
 from collections.abc import Callable
@@ -59,24 +62,28 @@ def make_kept_search(config: SearchConfig, model: Model, stop_early: bool = Fals
     config = dataclasses.replace(config, lanes=1)
     make = make_gumbel if config.algorithm == "gumbel" else make_puct
     algorithm = make(config, model, explore=False, stop_early=stop_early)
-    room = 1 + searches * config.simulations
-    edges = min(model.num_actions, room - 1)
+    room = 1 + model.nodes * searches * config.simulations
+    edges = min(model.widest, room - 1)
 
     def begin(params: Params, states: State) -> Kept:
         roots = jax.eval_shape(model.root, params, states)
         states = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), roots)
         batch, actions = states.legal.shape
         nothing = jnp.full((batch, actions), ILLEGAL), jnp.zeros(batch)
-        return Kept(plant(states, *nothing, room, edges), jnp.full(batch, NONE, jnp.int32))
+        return Kept(plant(states, *nothing, room, edges, model.outcomes), jnp.full(batch, NONE, jnp.int32))
 
     def usable(kept: Kept, states: State, games: jax.Array) -> jax.Array:
         """Where each state is in the tree of its game: the node's number [L], or NONE to plant a new tree."""
         inside = jnp.minimum(games, kept.at.shape[0] - 1)
         at = jnp.where(games == inside, kept.at[inside], NONE)
+        if kept.tree.chance:
+            at = _happened(kept.tree, inside, at, states)
         entry = inside * room + jnp.maximum(at, 0)
         visits = kept.tree.node.edges.visits[entry].sum(axis=-1, dtype=jnp.int32)
-        # A tree has no more nodes than visits and a root, and where counts go beyond its room they could overflow.
-        return jnp.where((visits + config.simulations < room) & _same(kept.tree, entry, states), at, NONE)
+        # A tree has no more nodes than visits, of chance twice as many, and a root; and where counts go beyond its room
+        # they could overflow.
+        fits = model.nodes * (visits + config.simulations) < room
+        return jnp.where(fits & _same(kept.tree, entry, states), at, NONE)
 
     def search(params: Params, kept: Kept, states: State, games: jax.Array, key: jax.Array) -> tuple[Amplified, Kept]:
         root_key, tree_key = jax.random.split(key)
@@ -84,7 +91,7 @@ def make_kept_search(config: SearchConfig, model: Model, stop_early: bool = Fals
         logits, value = model.evaluate(params, states, root_key)
         value = jnp.where(states.terminal, 0.0, value)
         at = usable(kept, states, games)
-        planted = plant(states, priors(logits, states.legal), value, 1, edges)
+        planted = plant(states, priors(logits, states.legal), value, 1, edges, model.outcomes)
         tree = _with_roots(subtrees(kept.tree, games, at), planted, at == NONE)
         amplified, tree = algorithm.search(tree, params, tree_key)
         return amplified, Kept(_put(kept.tree, tree, games), kept.at.at[games].set(0, mode="drop"))
@@ -97,22 +104,28 @@ def make_kept_search(config: SearchConfig, model: Model, stop_early: bool = Fals
 
 
 def moved(kept: Kept, actions: jax.Array) -> Kept:
-    """The same trees after a move in each game, int32 [B]."""
+    """The same trees after a move in each game, int32 [B]; none where it is not known what chance made of the last."""
     node = jnp.arange(kept.at.shape[0]) * kept.tree.room + jnp.maximum(kept.at, 0)
+    known = kept.at != NONE
+    if kept.tree.chance:
+        known &= ~kept.tree.chance.here[node]
     tried = jnp.arange(kept.tree.child.shape[1]) < kept.tree.node.tried[node][:, None]
     made = tried & (kept.tree.action[node] == actions[:, None])
     child = kept.tree.child[node, made.argmax(axis=-1)].astype(jnp.int32)
-    return kept._replace(at=jnp.where((kept.at != NONE) & made.any(axis=-1), child, NONE))
+    return kept._replace(at=jnp.where(known & made.any(axis=-1), child, NONE))
 
 
 def main_line(tree: Tree, entry: jax.Array, plies: int) -> jax.Array:
-    """The moves int32 [plies] most visited from an entry on, each in reply to the one before; NONE beyond the tree."""
+    """The moves int32 [plies] most visited from an entry on, each in reply to the one before; NONE beyond the tree,
+    and where chance comes in."""
     root = entry // tree.room * tree.room
 
     def down(entry: jax.Array, _: None) -> tuple[jax.Array, jax.Array]:
         visits = tree.node.edges.visits[entry]
         edge = visits.argmax()
         there = (entry != NONE) & (visits[edge] > 0)
+        if tree.chance:
+            there &= ~tree.chance.here[entry]
         below = root + tree.child[entry, edge].astype(jnp.int32)
         return jnp.where(there, below, NONE), jnp.where(there, tree.action[entry, edge].astype(jnp.int32), NONE)
 
@@ -165,6 +178,18 @@ def _is_below(parent: jax.Array, at: jax.Array) -> jax.Array:
     top = jnp.where((parent < 0) | (own == at[:, None]), own, parent)
     top = jax.lax.fori_loop(0, room.bit_length(), lambda _, top: jnp.take_along_axis(top, top, axis=1), top)
     return top == at[:, None]
+
+
+def _happened(tree: Tree, games: jax.Array, at: jax.Array, states: State) -> jax.Array:
+    """int32 [L]: the nodes `at` [L] of these games' trees; of afterstates the outcome that each state is, or NONE."""
+    assert tree.chance is not None
+    entry = games * tree.room + jnp.maximum(at, 0)
+    tried = jnp.arange(tree.child.shape[1]) < tree.node.tried[entry][:, None]
+    child = tree.child[entry].astype(jnp.int32)
+    alike = jax.vmap(_same, (None, 1, None), 1)(tree, (games * tree.room)[:, None] + child, states) & tried
+    outcome = child[jnp.arange(at.shape[0]), alike.argmax(axis=-1)]
+    between = (at != NONE) & tree.chance.here[entry]
+    return jnp.where(between, jnp.where(alike.any(axis=-1), outcome, NONE), at)
 
 
 def _same(tree: Tree, entry: jax.Array, states: State) -> jax.Array:

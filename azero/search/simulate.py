@@ -8,19 +8,48 @@ Three ideas keep its cost at the actions of a node and the length of a path, how
   down is one lookup a level.
 - Paths differ in length. The nodes that all of them passed are packed into one list and worked on in full batches,
   so the cost is that of the mean path and not of the longest.
+
+In a game of chance a new move adds two nodes: the afterstate, and the position that its likeliest outcome leads to.
+Only the position is shown to the network, which is never taught afterstates, and the afterstate begins with the value
+of that. From then on each simulation through it goes to the outcome whose share of the visits is furthest below its
+probability, so that the mean of what was found becomes the expected value. Outcomes of the same probability come in
+an order that the key decides: always beginning with the same ones would favour the moves that these suit.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from azero.network import Params
 from azero.search.model import Model
-from azero.search.tree import NONE, TRIED, Edges, Node, Passed, Tree, compact, edge_value, one_more, priors, rank, whole
+from azero.search.tree import (
+    ILLEGAL,
+    NONE,
+    TRIED,
+    Edges,
+    Node,
+    Passed,
+    Tree,
+    compact,
+    edge_value,
+    one_more,
+    pick,
+    priors,
+    rank,
+    whole,
+)
+from games.core import Chance, State
 
 Choose = Callable[[Node], jax.Array]
 # node [...] -> int32 [...], the edge that the next simulation takes, or `tried` for the best untried move
+Followed = tuple[State, jax.Array, jax.Array]
+# states [L]; priors of what is untried there, float32 [L, A] or [L, O], ILLEGAL where there is nothing; values [L]
+Follow = Callable[[Params, State, jax.Array, jax.Array, jax.Array], Followed]
+# params, states [L], actions or outcomes int32 [L], two keys -> what comes after
+
+SHUFFLE = 1e-4  # by how much of it a probability is raised at the most, which decides between equal ones
 
 
 def make_simulate(model: Model, choose: Choose) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
@@ -33,7 +62,7 @@ def make_simulate(model: Model, choose: Choose) -> Callable[..., tuple[Tree, jax
       B, the lanes of a game side by side, and no two of them may meet in one node. `child` [L] is the new entry of
       a lane with an action, else its start; `value` float32 [L] is what was found for the player to move there.
     """
-    expand = _make_expand(model)
+    grow = _make_half_moves(model, model.chance) if model.chance else _make_moves(model)
     count = _make_count(choose)
 
     def simulate(
@@ -41,10 +70,10 @@ def make_simulate(model: Model, choose: Choose) -> Callable[..., tuple[Tree, jax
     ) -> tuple[Tree, jax.Array, jax.Array]:
         fresh = action != NONE
         end = _descend(tree, start, active & ~fresh)
-        grow = active & (fresh | ~tree.state.terminal[end] | (tree.parent[end] == NONE))  # a root always has moves
-        tree, new = expand(tree, params, end, jnp.where(fresh, action, tree.best[end]), grow, key)
-        start = jnp.where(fresh, new, start)
-        leaf = jnp.where(grow, new, end)
+        growing = active & (fresh | ~tree.state.terminal[end] | (tree.parent[end] == NONE))  # a root always has moves
+        tree, below, new = grow(tree, params, end, jnp.where(fresh, action, tree.best[end]), growing, key)
+        start = jnp.where(fresh, below, start)
+        leaf = jnp.where(growing, new, end)
         passed, length, value = _climb(tree, leaf, start, active)
         return count(tree._replace(passed=passed), length, leaf.shape[0]), start, value
 
@@ -100,7 +129,10 @@ def _make_count(choose: Choose) -> Callable[[Tree, jax.Array, int], Tree]:
             visits = visits.at[at, edge].set(edges.visits[here, edge], mode="drop")
             q = q.at[at, edge].set(edges.q[here, edge], mode="drop")
             tried = tree.node.tried[node]
-            choice = choose(Node(edges, tried, tree.node.value[node], tree.node.rest[node], tree.node.best_prior[node]))
+            chooser = Node(edges, tried, tree.node.value[node], tree.node.rest[node], tree.node.best_prior[node])
+            choice = choose(chooser)
+            if tree.chance:
+                choice = jnp.where(tree.chance.here[node], _choose_outcome(chooser), choice)
             below = node // tree.room * tree.room + tree.child.at[node, choice].get(mode="clip")
             following = following.at[at].set(jnp.where(choice < tried, below, NONE), mode="drop")
             return first + lanes, visits, q, following
@@ -113,7 +145,67 @@ def _make_count(choose: Choose) -> Callable[[Tree, jax.Array, int], Tree]:
     return count
 
 
-def _make_expand(model: Model) -> Callable[..., tuple[Tree, jax.Array]]:
+def _choose_outcome(node: Node) -> jax.Array:
+    """The outcome whose share of the visits is furthest below its probability."""
+    chance, visits, _ = node.edges
+    share = visits / (1.0 + visits.sum(axis=-1, dtype=jnp.int32, keepdims=True))
+    return pick(node, chance - share, node.best_prior)
+
+
+def _make_moves(model: Model) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
+    """(tree, params, end [L], action [L], active [L], key) -> (tree, entry below the end [L], new leaf [L])."""
+
+    def follow(params: Params, before: State, action: jax.Array, key: jax.Array, leaf_key: jax.Array) -> Followed:
+        after = model.step(params, before, action, key)
+        logits, value = model.evaluate(params, after, leaf_key)
+        return after, priors(logits, after.legal), value
+
+    expand = _make_expand(follow)
+
+    def grow(tree: Tree, *rest: Any) -> tuple[Tree, jax.Array, jax.Array]:
+        tree, new = expand(tree, *rest)
+        return tree, new, new
+
+    return grow
+
+
+def _make_half_moves(model: Model, chance: Chance) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
+    """The same where chance has the other half of each move: an end may be an afterstate, and lacks an outcome then."""
+
+    def follow_move(params: Params, before: State, action: jax.Array, key: jax.Array, leaf_key: jax.Array) -> Followed:
+        del params, leaf_key
+        between = chance.after(before, action)
+        probabilities = chance.probabilities(between)
+        shuffled = probabilities * (1 + SHUFFLE * jax.random.uniform(key, probabilities.shape))
+        return between, jnp.where(probabilities > 0, shuffled, ILLEGAL), jnp.zeros(action.shape)
+
+    def follow_chance(
+        params: Params, between: State, outcome: jax.Array, key: jax.Array, leaf_key: jax.Array
+    ) -> Followed:
+        del key
+        after = chance.happen(between, outcome)
+        logits, value = model.evaluate(params, after, leaf_key)
+        return after, priors(logits, after.legal), value
+
+    move, happen = _make_expand(follow_move, to_afterstate=True), _make_expand(follow_chance, from_afterstate=True)
+
+    def grow(
+        tree: Tree, params: Params, end: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
+    ) -> tuple[Tree, jax.Array, jax.Array]:
+        assert tree.chance is not None
+        move_key, leaf_key = jax.random.split(key)
+        moving = active & ~tree.chance.here[end]
+        tree, between = move(tree, params, end, action, moving, move_key)
+        between = jnp.where(moving, between, end)
+        tree, new = happen(tree, params, between, tree.best[between], active, leaf_key)
+        return tree, between, new
+
+    return grow
+
+
+def _make_expand(
+    follow: Follow, from_afterstate: bool = False, to_afterstate: bool = False
+) -> Callable[..., tuple[Tree, jax.Array]]:
     """(tree, params, parent [L], action [L], active [L], key) -> (tree, new entry [L])."""
 
     def expand(
@@ -121,12 +213,11 @@ def _make_expand(model: Model) -> Callable[..., tuple[Tree, jax.Array]]:
     ) -> tuple[Tree, jax.Array]:
         lanes = parent.shape[0]
         step_key, leaf_key = jax.random.split(key)
-        untried = tree.untried[parent]
+        untried = _untried(tree, from_afterstate)[parent]
         edge = tree.node.tried[parent] + _earlier(parent.reshape(tree.size.shape[0], -1), active)
-        before = whole(jax.tree.map(lambda leaf: leaf[parent], tree.state), untried)
-        after = model.step(params, before, action.astype(jnp.int32), step_key)
-        logits, value = model.evaluate(params, after, leaf_key)
-        prior = priors(logits, after.legal)
+        before = jax.tree.map(lambda leaf: leaf[parent], tree.state)
+        before = whole(before, tree.untried[parent] if from_afterstate else untried)
+        after, prior, value = follow(params, before, action.astype(jnp.int32), step_key, leaf_key)
 
         mine = active.reshape(tree.size.shape[0], -1)
         number = (tree.size[:, None] + jnp.cumsum(mine, axis=1) - 1).reshape(-1)
@@ -141,7 +232,8 @@ def _make_expand(model: Model) -> Callable[..., tuple[Tree, jax.Array]]:
             return leaf.at[parent, edge].set(rows.astype(leaf.dtype), mode="drop")
 
         # The minimum is TRIED whatever was chosen; it makes the write wait for the read, without which XLA copies all.
-        untried_after = tree.untried.at[parent, action].set(jnp.minimum(chosen, TRIED), mode="drop")
+        marked = _untried(tree, from_afterstate).at[parent, action].set(jnp.minimum(chosen, TRIED), mode="drop")
+        tree = _with_untried(tree, from_afterstate, marked)
         node = tree.node
         tree = tree._replace(
             size=tree.size + mine.sum(axis=1),
@@ -155,12 +247,27 @@ def _make_expand(model: Model) -> Callable[..., tuple[Tree, jax.Array]]:
             edge=put(tree.edge, edge),
             action=put_edge(tree.action, action),
             child=put_edge(tree.child, number),
-            untried=put(untried_after, prior),
         )
+        tree = _with_untried(tree, to_afterstate, put(_untried(tree, to_afterstate), prior))
+        if to_afterstate and tree.chance:
+            here = tree.chance.here.at[entry].set(True, mode="drop")
+            tree = tree._replace(chance=tree.chance._replace(here=here))
         taken = jnp.where(jnp.arange(untried.shape[1]) == action[:, None], TRIED, untried)
         return rank(rank(tree, parent, taken), entry, prior), entry
 
     return expand
+
+
+def _untried(tree: Tree, afterstate: bool) -> jax.Array:
+    """What positions or afterstates have untried, float32 [B * N, A] or [B * N, O]."""
+    return tree.chance.untried if afterstate and tree.chance else tree.untried
+
+
+def _with_untried(tree: Tree, afterstate: bool, untried: jax.Array) -> Tree:
+    """The same tree with the other untried."""
+    if afterstate and tree.chance:
+        return tree._replace(chance=tree.chance._replace(untried=untried))
+    return tree._replace(untried=untried)
 
 
 def _earlier(parent: jax.Array, active: jax.Array) -> jax.Array:

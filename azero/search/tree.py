@@ -1,4 +1,8 @@
-"""The search trees of B games in one arena of arrays."""
+"""The search trees of B games in one arena of arrays.
+
+In a game of chance positions and afterstates alternate on every way down: the edges of a position are its moves, each
+leads to an afterstate, and the edges of that are the outcomes of chance, each of which leads to a position.
+"""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -40,8 +44,18 @@ class Passed(NamedTuple):
     found: jax.Array  # float32 [B * N], return of the edge for the mover, by the simulation that passed it
 
 
+class Afterstates(NamedTuple):
+    """What a tree of a game of chance knows besides."""
+
+    here: jax.Array  # bool [B * N], the entry is an afterstate
+    untried: jax.Array  # float32 [B * N, O], of an afterstate the chance of each outcome without an edge, else as below
+
+
 class Tree(NamedTuple):
-    """Trees of B games with room for N nodes each: node n of game b is entry b * N + n, its root entry b * N."""
+    """Trees of B games with room for N nodes each: node n of game b is entry b * N + n, its root entry b * N.
+
+    Of an afterstate an edge's action is an outcome, its prior the chance of it; `value` and `untried` say nothing.
+    """
 
     size: jax.Array  # int32 [B], nodes in use
     state: State  # leaves [B * N, ...]; `legal` has no entries: the untried priors tell it
@@ -54,6 +68,7 @@ class Tree(NamedTuple):
     best: jax.Array  # int [B * N], the untried move of the largest prior
     next: jax.Array  # int32 [B * N], the entry a simulation that comes here goes on to; NONE if it would try `best`
     passed: Passed
+    chance: Afterstates | None = None  # None in a game without chance
 
     @property
     def entries(self) -> int:
@@ -71,6 +86,7 @@ class Algorithm(NamedTuple):
 
     room: int  # nodes that the tree of a game needs room for
     edges: int  # edges that a node needs room for
+    outcomes: int  # of chance, 0 in a game without it
     prior: Callable[[jax.Array, jax.Array], jax.Array]  # of the roots [B, A] as planted, from the network's and a key
     search: Callable[["Tree", Params, jax.Array], tuple[Amplified, "Tree"]]  # tree, params, key
 
@@ -130,7 +146,7 @@ def priors(logits: jax.Array, legal: jax.Array) -> jax.Array:
     return jnp.where(legal, jnp.maximum(jax.nn.softmax(jnp.where(legal, logits, -jnp.inf)), TINY), ILLEGAL)
 
 
-def plant(states: State, prior: jax.Array, value: jax.Array, room: int, edges: int) -> Tree:
+def plant(states: State, prior: jax.Array, value: jax.Array, room: int, edges: int, outcomes: int = 0) -> Tree:
     """Trees of one node each.
 
     Args:
@@ -139,8 +155,10 @@ def plant(states: State, prior: jax.Array, value: jax.Array, room: int, edges: i
       value: float32 [B], the network's, for the player to move.
       room: N, the nodes there is room for.
       edges: the most edges that a node can have.
+      outcomes: O, of a game of chance.
     """
     batch, actions = prior.shape
+    numbers = _smallest(max(actions, outcomes))
     entries, edges = batch * room, edges_for(edges)
     roots = jnp.arange(batch) * room
     count = _smallest(room)
@@ -161,12 +179,13 @@ def plant(states: State, prior: jax.Array, value: jax.Array, room: int, edges: i
         ),
         parent=jnp.full(entries, NONE, jnp.int32),
         edge=zeros(_smallest(edges)),
-        action=zeros(_smallest(actions), edges),
+        action=zeros(numbers, edges),
         child=zeros(count, edges),
         untried=zeros(real, actions).at[roots].set(prior),
-        best=zeros(_smallest(actions)),
+        best=zeros(numbers),
         next=jnp.full(entries, NONE, jnp.int32),
         passed=Passed(jnp.zeros(entries, jnp.int32), zeros(real)),
+        chance=Afterstates(zeros(jnp.dtype(bool)), zeros(real, outcomes)) if outcomes else None,
     )
     return rank(tree, roots, prior)
 

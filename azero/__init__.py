@@ -9,7 +9,7 @@ import sys
 import types
 from collections.abc import Sequence
 
-from games import FUNCTIONAL, names
+from games import FOR_TWO
 
 __version__ = "0.1.0"
 
@@ -23,9 +23,7 @@ def _register() -> None:
     """Makes the environments known to gymnasium, which has been imported."""
     from gymnasium.envs.registration import register, registry
 
-    for game in names():
-        if game in FUNCTIONAL:  # Gymnasium has them itself, in their own units and with their time limits
-            continue
+    for game in FOR_TWO:
         if environment_id(game) not in registry:
             register(environment_id(game), "azero.envs:GameEnv", kwargs={"game": game})
 

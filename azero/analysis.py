@@ -212,7 +212,8 @@ def trace(
 ) -> Iterator[dict[str, Any]]:
     """What `describe` says of M positions, and under `tree` what was searched, down to `depth` moves.
 
-    A node has `visits`; `value`, the network's for the player to move there, None where the game is over; and, above
+    A node has `visits`; `value`, the network's for the player to move there, None where the game is over or chance
+    decides, which `chance` says with the number of outcomes tried, and where the tree shown ends; and, above
     the depth, `moves`, those tried, the most visited first and of equals the better, and `untried`, how many there
     are and the sum of their `prior`. A move is the node that it leads to, with `move`, `prior` and `q`, its value for
     the player who makes it.
@@ -234,6 +235,8 @@ def trace(
 def _node(game: Game, tree: Tree, entry: int, depth: int) -> dict[str, Any]:
     """A node as `trace` shows it, but for what the move to it tells."""
     node = jax.tree.map(lambda leaf: leaf[entry], tree.node)
+    if tree.chance is not None and tree.chance.here[entry]:
+        return {"value": None, "chance": int(node.tried)}
     state = whole(one_state(tree.state, entry), tree.untried[entry])
     if state.terminal:
         return {"value": None}
@@ -267,7 +270,8 @@ def tree_lines(described: dict[str, Any]) -> Iterator[str]:
 
 def _move_lines(node: dict[str, Any], margin: str, played: str | None = None) -> Iterator[str]:
     for move in node.get("moves", []):
-        value = "  over" if move["value"] is None else f"{move['value']:+.3f}"
+        nothing = "chance" if "chance" in move else "  over"
+        value = nothing if move["value"] is None else f"{move['value']:+.3f}"
         star = "*" if move["move"] == played else " "
         numbers = f"{move['visits']:6}  {move['prior']:.3f}  {move['q']:+.3f}  {value}"
         yield f"{numbers}  {margin}{star} {move['move']}"

@@ -21,11 +21,12 @@ OWN_GAMES = ("tic_tac_toe", "connect_four", "connect_four_5x4", "connect_four_4x
 OF_CHANCE = ("2048",)  # for one player, with rules that say what chance does
 GYM = "gym:"  # before the id of an environment that the host steps
 FUNCTIONAL = ("cartpole", "cliff_walking", "blackjack")  # Gymnasium's, for one player
+FOR_TWO = OWN_GAMES + PGX_GAMES
 
 
 def names() -> tuple[str, ...]:
     """The names of all games that come with azero."""
-    return OWN_GAMES + PGX_GAMES + FUNCTIONAL + OF_CHANCE
+    return FOR_TWO + FUNCTIONAL + OF_CHANCE
 
 
 @functools.cache

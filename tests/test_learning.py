@@ -8,6 +8,7 @@ import pytest
 import games
 from azero.analysis import losing_lines, strength
 from azero.cli import main
+from azero.match import play_match
 from azero.players import make_player
 
 
@@ -53,6 +54,18 @@ def test_connect_four_4x4_is_learned(tmp_path):
     network, search = measured(run, 64)
     assert network["kept_value"] > 0.95
     assert search["kept_value"] > 0.99
+
+
+@pytest.mark.slow
+def test_tic_tac_toe_is_learned_without_the_rules_in_the_tree(tmp_path):
+    run = trained(tmp_path, "tic_tac_toe", 200, "--model", "learned")
+    assert json.loads((run / "config.json").read_text())["model"] == "learned"
+    network, search = measured(run, 32)
+    assert network["kept_value"] > 0.98
+    assert search["kept_value"] > 0.98
+    player, game = make_player(str(run))
+    assert play_match(game, player, make_player("random", "tic_tac_toe")[0], 1000, opening_plies=0).losses == 0
+    assert losing_lines(game, player.answers)["losing_lines"] == 0
 
 
 def test_a_blank_network_would_fail_these_tests():

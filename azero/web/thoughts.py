@@ -72,6 +72,8 @@ def expected_line(line: Line, tree: Tree | None, chosen: int) -> list[str]:
         return texts
     node = _child(tree, 0, chosen)
     while node is not None and len(texts) < LONGEST_LINE:
+        if tree.chance is not None and tree.chance.here[node]:
+            break
         visits = tree.node.edges.visits[node, : tree.node.tried[node]]
         state = whole(one_state(tree.state, node), tree.untried[node])
         if not visits.any() or bool(state.terminal):

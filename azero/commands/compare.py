@@ -132,15 +132,13 @@ def _study(arguments: Compare, command: str) -> int:
         if getattr(arguments, name):
             raise ValueError(f"--{name} does not apply to --study {arguments.study}, which has its own")
     from azero.checkpoint import lock
-    from azero.compare.plan import claim, refuse_other
     from azero.startup import cores, start_jax
 
     folder = _folder(arguments)
-    asked = {"study": arguments.study, "game": arguments.game, "seeds": arguments.seeds}
-    refuse_other(folder, asked)
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"{folder} is a file; give another folder with --out")
     start_jax(devices=cores())
     with lock(folder):
-        claim(folder, asked)
         try:
             results = STUDIES[arguments.study](arguments.game, arguments.seeds, folder, _say)
         except KeyboardInterrupt:

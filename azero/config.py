@@ -12,6 +12,7 @@ import tyro
 
 from azero.kinds import DistillConfig, RewardConfig, check_options
 from azero.muzero.options import Kind, MuZeroConfig, check_model
+from games import GYM
 
 
 @dataclasses.dataclass(frozen=True)
@@ -236,6 +237,8 @@ def check(config: Config) -> None:
         raise ValueError("learn.ema must be below 1, or the average never moves")
     check_options(config.distilled, config.distill, config.reward)
     search, plies = config.search, config.selfplay.plies
+    if config.model == "rules" and config.game.startswith(GYM):
+        raise ValueError(f"{config.game} steps on the host, where no tree can follow its rules; take model learned")
     check_model(config.model, config.muzero, config.distilled, search.algorithm, plies)
     if config.model != "rules" and (config.demonstrations or config.overseer):
         raise ValueError(f"model {config.model} cannot begin with demonstrations or an overseer: they hold no rewards")

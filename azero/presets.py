@@ -160,7 +160,8 @@ PRESETS: dict[str, Preset] = {
             report=ReportConfig(strength_every=20),
         ),
         60.0,
-        "not measured yet",
+        "94 iterations, 770,000 moves: with search 13,800 points (11,600 to 15,900, 50 episodes, one seed), "
+        "without 2,200; expectimax of depth 2 has 10,300",
     ),
     "othello": Preset(_board("othello", 64, 6, 32), 240.0, NOT_MEASURED),
     "hex": Preset(_board("hex", 64, 6, 32), 240.0, NOT_MEASURED),
@@ -175,9 +176,21 @@ PRESETS: dict[str, Preset] = {
 
 # Environments of Gymnasium that the host steps; their names stand in no list of games.
 HOSTED: dict[str, Preset] = {
-    "gym:CartPole-v1": Preset(_gym("gym:CartPole-v1"), 30.0, "not measured yet"),
-    "gym:Acrobot-v1": Preset(_gym("gym:Acrobot-v1"), 30.0, "not measured yet"),
-    "gym:LunarLander-v3": Preset(_gym("gym:LunarLander-v3", width=128), 60.0, "not measured yet"),
+    "gym:CartPole-v1": Preset(
+        _gym("gym:CartPole-v1"),
+        5.0,
+        "150 iterations, 100 to 135 s of CPU time: mean return 500 in 100 episodes, with search or without (3 seeds)",
+    ),
+    "gym:Acrobot-v1": Preset(
+        _gym("gym:Acrobot-v1"),
+        15.0,
+        "496 iterations, 6 minutes of CPU time: mean return -120 in 100 episodes, -113 with search (1 seed)",
+    ),
+    "gym:LunarLander-v3": Preset(
+        _gym("gym:LunarLander-v3", width=128),
+        60.0,
+        "315 iterations, 6 minutes of CPU time: mean return -90 in 64 episodes, 78 with search (1 seed)",
+    ),
 }
 
 

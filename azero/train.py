@@ -153,7 +153,6 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
     # Typed as Any, for in this one place the fields of a state hold where they lie instead of what they are.
     specs: Any = {"games": split, "replay": split}
     state_specs = TrainState._make(specs.get(name, same) for name in TrainState._fields)
-    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs)
 
     def init() -> TrainState:
         return begin(network.init(make_key(config.seed, "init")))
@@ -232,11 +231,10 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
 
     def on_all_devices(function: Callable[..., Any], inputs: Any) -> Callable[..., Any]:
         mapped = jax.shard_map(function, mesh=mesh, in_specs=inputs, out_specs=(state_specs, same), check_vma=False)
-        # Arrays without a number in them would come out as if they were on every device, and be compiled for again.
-        return jax.jit(mapped, donate_argnums=0, out_shardings=(shardings, NamedSharding(mesh, same)))
+        return jax.jit(mapped, donate_argnums=0)
 
-    stage: Stage | None = None
-    if game.host:
+    def on_host() -> tuple[Stage, Callable[..., Any]]:
+        """The environments of a game that the host steps, and the play step that has it do so."""
         think = make_think(config.selfplay, game, amplify, distiller.teach, entries, cheap)
 
         def search(learner: Learner, observation: jax.Array, opening: jax.Array, number: jax.Array) -> Thought:
@@ -247,17 +245,18 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
         mapped = jax.shard_map(search, mesh=mesh, in_specs=inputs, out_specs=split, check_vma=False)
         stage = Stage(config.selfplay, config.seed, game, jax.jit(mapped))
         store_step = on_all_devices(store_hosted, (state_specs, split, PartitionSpec(None, AXIS)))
-    else:
-        play_step = on_all_devices(play_and_store, (state_specs,))
+
+        def play_step(state: Any) -> Any:
+            return store_step(state, *stage.play(learner(state), state.games))
+
+        return stage, play_step
+
+    stage, play_step = on_host() if game.host else (None, on_all_devices(play_and_store, (state_specs,)))
     learn_step = on_all_devices(learn, (state_specs, same))
 
     def iterate(state: TrainState) -> tuple[TrainState, Metrics]:
         began = time.perf_counter()
-        if stage:
-            games: Any = state.games
-            state, played = store_step(state, *stage.play(learner(state), games))
-        else:
-            state, played = play_step(state)
+        state, played = play_step(state)
         gathered: dict[str, Any] = {}
         if distiller.gather is not None:
             key = make_key(config.seed, "gather", int(state.iteration))
@@ -270,7 +269,7 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
             learned.append(losses)
         losses, norms = jax.tree.map(lambda *leaves: jnp.stack(leaves).mean(), *learned)
         norm = parameter_norm(state.params)
-        if stage:
+        if stage is not None:
             norm.block_until_ready()
             gathered["device_waits"] = stage.waited / (time.perf_counter() - began)
         parts = losses.policy, losses.value, losses.entropy, losses.kl
@@ -278,6 +277,7 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
 
     parameter_norm = jax.jit(optax.tree.norm)
     parameters = parameter_count(jax.eval_shape(network.init, jax.random.key(0)))
+    shardings = jax.tree.map(lambda spec: NamedSharding(mesh, spec), state_specs)
     return Trainer(
         init=jax.jit(init, out_shardings=shardings),
         begin=jax.jit(begin, out_shardings=shardings),

@@ -1,6 +1,7 @@
 """The ways to distil and the options that belong to each. Imports no JAX, so that help answers at once."""
 
 import dataclasses
+from collections.abc import Set
 from typing import Any, Literal, get_args
 
 Kind = Literal[
@@ -81,6 +82,8 @@ class RewardConfig:
     """Comparisons in a round of labelling."""
     every: int = 1
     """Iterations between rounds, each on positions of the newest games; 0 labels once and freezes the rewards."""
+    states: Literal["teacher", "student"] = "teacher"
+    """Whose games those are: self-play's, which M2 plays, or games that the student plays by itself."""
     pairs: Literal["random", "disagreement"] = "random"
     """Which two moves are compared: any two, or those on whose order the networks differ most."""
     line: int = 1
@@ -133,25 +136,25 @@ NEEDS: dict[str, tuple[str, tuple[Any, ...]]] = {
 }
 
 
-def check_options(kind: str, distill: DistillConfig, reward: RewardConfig) -> None:
+def check_options(kind: str, distill: DistillConfig, reward: RewardConfig, given: Set[str] = frozenset()) -> None:
     """Refuses options that do not apply to a kind, or not to each other.
 
     Args:
       kind: one of KINDS.
+      given: dotted names of options that were asked for by name, so that they count even with their default values.
 
     Raises:
       ValueError: one line that names the option and where it applies.
     """
-    changed = {f"distill.{name}" for name in _changed(distill) if name not in ("kind", "value_weight")}
-    for path in sorted(changed):
-        option = path.removeprefix("distill.")
-        if option not in APPLIES[kind]:
-            kinds = ", ".join(name for name in KINDS if option in APPLIES[name])
-            raise ValueError(f"{path} does not apply to distill.kind {kind}; it belongs to {kinds}")
+    distilling = (_changed(distill) | _in_group("distill", given)) - {"kind", "value_weight"}
+    rewarding = _changed(reward) | _in_group("reward", given)
+    for option in sorted(distilling - set(APPLIES[kind])):
+        kinds = ", ".join(name for name in KINDS if option in APPLIES[name])
+        raise ValueError(f"distill.{option} does not apply to distill.kind {kind}; it belongs to {kinds}")
     if kind != "reward_model":
-        for name in sorted(_changed(reward)):
+        for name in sorted(rewarding):
             raise ValueError(f"reward.{name} does not apply to distill.kind {kind}; it belongs to reward_model")
-    changed |= {f"reward.{name}" for name in _changed(reward)}
+    changed = {f"distill.{name}" for name in distilling} | {f"reward.{name}" for name in rewarding}
     groups = {"distill": distill, "reward": reward}
     for path, (other, values) in NEEDS.items():
         group, name = other.split(".")
@@ -161,7 +164,7 @@ def check_options(kind: str, distill: DistillConfig, reward: RewardConfig) -> No
         if reward.labels == source and not getattr(reward, source):
             raise ValueError(f"reward.labels {source} needs reward.{source}")
     if reward.labels == "file":
-        for name in sorted(_changed(reward) & {"noise", "comparisons", "every", "pairs", "line"}):
+        for name in sorted(rewarding & {"noise", "comparisons", "every", "states", "pairs", "line"}):
             raise ValueError(f"reward.{name} does not apply to reward.labels file, whose comparisons are made")
     if reward.ensemble < 2 and (reward.pairs == "disagreement" or reward.combine != "mean"):
         raise ValueError(
@@ -169,7 +172,7 @@ def check_options(kind: str, distill: DistillConfig, reward: RewardConfig) -> No
         )
     if reward.held_out > 0.5:
         raise ValueError(f"reward.held_out must be at most 0.5, not {reward.held_out}")
-    _check_together(kind, distill)
+    _check_together(kind, distill, distilling)
 
 
 def baseline_of(kind: str, distill: DistillConfig) -> Baseline:
@@ -186,7 +189,7 @@ def kl_of(kind: str, distill: DistillConfig) -> float:
     return REWARD_KL if kind == "reward_model" else 0.0
 
 
-def _check_together(kind: str, distill: DistillConfig) -> None:
+def _check_together(kind: str, distill: DistillConfig, asked: Set[str]) -> None:
     if distill.baseline == "leave_one_out" and distill.answers < 2:
         raise ValueError(f"distill.baseline leave_one_out needs distill.answers of 2 or more, not {distill.answers}")
     if "baseline" in APPLIES[kind] and baseline_of(kind, distill) == "all_actions" and distill.answers > 1:
@@ -198,10 +201,15 @@ def _check_together(kind: str, distill: DistillConfig) -> None:
     targeted = [name for name in ("quantilize", "halfway") if getattr(distill, name)]
     if targeted and (distill.answers > 1 or distill.baseline != "auto"):
         raise ValueError(f"distill.{targeted[0]} distils a whole policy; distill.answers and baseline do not apply")
-    if distill.mixture == "margin" and (unused := sorted(_changed(distill) & set(REINFORCING))):
+    if distill.mixture == "margin" and (unused := sorted(asked & set(REINFORCING))):
         raise ValueError(f"distill.{unused[0]} does not apply to distill.mixture margin, which draws no answers")
     if distill.reference != "search" and not (kl_of(kind, distill) or distill.quantilize):
         raise ValueError("distill.reference needs distill.kl or distill.quantilize")
+
+
+def _in_group(group: str, given: Set[str]) -> set[str]:
+    """The fields of a group among dotted names."""
+    return {path.removeprefix(f"{group}.") for path in given if path.startswith(f"{group}.")}
 
 
 def _changed(config: DistillConfig | RewardConfig) -> set[str]:

@@ -65,10 +65,11 @@ def claim(path: Path, plan: Mapping[str, Any], what: str, growing: Sequence[str]
             found = dict(json.loads(path.read_text()))
         except (OSError, ValueError, TypeError) as error:
             raise ValueError(f"{path} cannot be read: {error}") from None
-        for name in sorted(asked.keys() | found.keys()):
-            if name not in growing and found.get(name) != asked.get(name):
-                said = f"its {name} is {found.get(name)}, not {asked.get(name)}"
-                raise ValueError(f"{folder} holds another {what}: {said}; name another folder")
+        there, wanted = (_flat({name: one[name] for name in one if name not in growing}) for one in (found, asked))
+        other = [name for name in sorted(there.keys() | wanted.keys()) if there.get(name) != wanted.get(name)]
+        if other:
+            said = few([f"its {name} {_is(there.get(name))}, not {_said(wanted.get(name))}" for name in other])
+            raise ValueError(f"{folder} holds another {what}: {said}; name another folder")
         if found == asked:
             return
     folder.mkdir(parents=True, exist_ok=True)
@@ -148,6 +149,29 @@ def _reason(error: BaseException) -> str:
 def few(lines: Sequence[str]) -> str:
     """The first few of many lines, and how many more there are."""
     return "; ".join(lines[:SHOWN]) + (f"; and {len(lines) - SHOWN} more" if len(lines) > SHOWN else "")
+
+
+def _flat(plan: Mapping[str, Any]) -> dict[str, Any]:
+    """Entries by dotted names, those of groups one by one."""
+    flat: dict[str, Any] = {}
+    for name, value in plan.items():
+        if isinstance(value, dict):
+            flat |= {f"{name}.{inner}": one for inner, one in _flat(value).items()}
+        else:
+            flat[name] = value
+    return flat
+
+
+def _is(value: Any) -> str:
+    """`is` or `are`, and the value."""
+    return f"{'are' if isinstance(value, list) and len(value) > 1 else 'is'} {_said(value)}"
+
+
+def _said(value: Any) -> str:
+    """A value of JSON in words."""
+    if isinstance(value, list):
+        return " and ".join(map(_said, value)) or "none"
+    return "none" if value in (None, "") else str(value)
 
 
 def _files(path: Path) -> dict[str, Path]:

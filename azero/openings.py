@@ -50,13 +50,18 @@ def _opener(init: Callable[..., State], step: Callable[..., State], plies: int) 
 def read_openings(game: Game, lines: Iterable[str]) -> Openings:
     """The openings of a file, one a line: moves as in `azero analyze`, a blank line for none.
 
+    What follows # is a comment; a line that is a comment alone is passed over.
+
     Raises:
       ValueError: the first bad line by its number: a move cannot be read or is illegal, or the game is over.
     """
     played, states = [], []
     for number, line in enumerate(lines, start=1):
+        text, comment, _ = line.partition("#")
+        if comment and not text.strip():
+            continue
         try:
-            passed, made = play_moves(game, line.partition("#")[0].strip())
+            passed, made = play_moves(game, text.strip())
         except ValueError as error:
             raise ValueError(f"line {number}: {error}") from None
         if bool(passed[-1].terminal):

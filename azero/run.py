@@ -16,7 +16,7 @@ from azero import checkpoint
 from azero.config import Config, from_dict, to_dict
 from azero.manifest import write_text
 from azero.network import Params, named
-from azero.report import Progress, Writer, model_card, past_seconds
+from azero.report import Progress, Writer, duration, model_card, past_seconds
 from azero.train import Metrics, Trainer, TrainState
 
 EXPLODED = 100.0  # a loss above this is no longer learning: a blank network has a KL of 1 to 5 nats
@@ -96,7 +96,7 @@ def run(
     state = _start(trainer, folder, progress, first)
     write_text(folder / "config.json", json.dumps(to_dict(config), indent=2) + "\n")
     moves = config.selfplay.games * config.selfplay.plies
-    iteration = saved = int(state.iteration)
+    iteration = saved = begun = int(state.iteration)
     before = past_seconds(folder)
     strength: dict[str, float] = {}
     longest = 0.0
@@ -121,6 +121,8 @@ def run(
             if _due(config.report.checkpoint_every, iteration):
                 _save(folder, config, state, strength if measured else {})
                 saved = iteration
+        if iteration == begun and not signals:
+            _say_nothing_fitted(budget, trainer, iteration, progress)
         if saved != iteration:
             _save(folder, config, state, {})
         if not signals:
@@ -164,6 +166,21 @@ def _spent(budget: Budget, trainer: Trainer, iteration: int, longest: float) -> 
     if budget.minutes is None:
         return False
     return time.monotonic() + longest - budget.started >= budget.minutes * 60
+
+
+def _say_nothing_fitted(budget: Budget, trainer: Trainer, iteration: int, progress: Progress) -> None:
+    """Says why a call that was to train made no iteration; a run that had all its iterations was not to train."""
+    taken = time.monotonic() - budget.started
+    if budget.minutes is not None and taken >= budget.minutes * 60:
+        progress.say(
+            f"no iteration fitted into {budget.minutes:g} minutes: starting and compiling took {duration(taken)}; "
+            "give more --minutes"
+        )
+    elif budget.evaluations is not None and iteration == 0:
+        progress.say(
+            f"no iteration fitted into {budget.evaluations:,.0f} evaluations: one takes {trainer.evaluations:,.0f}; "
+            "give more --evaluations"
+        )
 
 
 def _finite(metrics: Metrics, iteration: int) -> dict[str, float]:

@@ -2,9 +2,11 @@
 
 import dataclasses
 import functools
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import jax
@@ -21,8 +23,9 @@ from games.core import Game, State
 from games.notation import jitted
 
 SLICE = 64  # simulations of a search that goes on, at the most: between two of them it can be stopped
-SLICE_SECONDS = 0.1  # a slower machine or network gets fewer
-SMALLEST_SLICE = 8
+SLICE_SECONDS = 0.1  # a slower machine, network or game gets fewer
+SMALLEST_SLICES = {"puct": 1, "gumbel": 8}  # Gumbel's halving compares moves within a slice
+LOOK = 0.005  # seconds between two looks at whether a slice is to be left
 MEMORY = 2**27  # bytes of the tree of a search that goes on: it is copied once for every move
 LARGEST_TREE = 2**15 - 1  # nodes: counts of 16 bits suffice
 TWINS = 2  # the tree is searched twice over: XLA:CPU copies the whole of a single tree in every simulation
@@ -155,6 +158,8 @@ class Deliberation:
         self.player, self.game, self.seed = player, game, seed
         self.slices: Slices | None = None
         self.pace = 0.0  # seconds of the last slice, or of the last whole thought
+        self.worker = ThreadPoolExecutor(1)
+        self.begun: Future[Thought] | None = None  # the last slice, which may have been left before its end
         self.follow(Playthrough(game, seed))
 
     def follow(self, played: Playthrough) -> None:
@@ -165,10 +170,15 @@ class Deliberation:
     def prepare(self) -> None:
         """Compiles what thinking needs and finds out how many simulations a slice may have; the game begins anew."""
         searching = self.player.searching
-        size = min(SLICE, searching.config.simulations) if searching else 0
+        most = min(SLICE, searching.config.simulations) if searching else 0
+        least = min(SMALLEST_SLICES[searching.config.algorithm], most) if searching else 0
+        # One try is mostly enough: with a network many simulations are quick, of random playouts even one may be slow.
+        size = most if self.player.network else least
         self._try_out(size)
-        if self.slices and self.pace > SLICE_SECONDS and size > SMALLEST_SLICE:
-            self._try_out(max(SMALLEST_SLICE, int(size * SLICE_SECONDS / self.pace)))
+        if self.slices:
+            fitting = min(max(int(size * SLICE_SECONDS / self.pace), least), most)
+            if not size <= fitting < 2 * size:
+                self._try_out(fitting)
         self.follow(Playthrough(self.game, self.seed))
 
     def _try_out(self, size: int) -> None:
@@ -185,27 +195,41 @@ class Deliberation:
             if self.played.over:
                 break
 
-    def thoughts(self) -> Iterator[Thought]:
-        """What the player thinks of the position now, better and better, until its tree is full."""
+    def thoughts(self, leave: Callable[[], bool] = lambda: False) -> Iterator[Thought]:
+        """What the player thinks of the position now, better and better, until its tree is full.
+
+        Args:
+          leave: whether to wait no longer for a slice, of those after the first. It ends by itself, in the background.
+        """
+        if self.begun:
+            wait([self.begun])  # it has the tree
         began = time.monotonic()
         if self.slices is None:
             answer = self.mind.answer()
             self.pace = time.monotonic() - began
             yield Thought(answer)
             return
-        mind = self.mind
+        mind, search = self.mind, self.slices
         key = jax.random.fold_in(mind.key, len(self.played.actions))
         mind.catch_up()
-        thought, mind.memory = self.slices.first(mind.memory, self.played.batch(), key)
-        number = 0
-        while True:
-            self.pace = time.monotonic() - began
-            yield thought
-            if thought.nodes + self.slices.size >= self.slices.room:
-                return
+        thought, mind.memory = search.first(mind.memory, self.played.batch(), key)
+        self.pace = time.monotonic() - began
+
+        def go_on(number: int) -> Thought:
             began = time.monotonic()
-            number += 1
-            thought, mind.memory = self.slices.more(mind.memory, jax.random.fold_in(key, number))
+            thought, mind.memory = search.more(mind.memory, jax.random.fold_in(key, number))
+            self.pace = time.monotonic() - began
+            return thought
+
+        for number in itertools.count(1):
+            yield thought
+            if thought.nodes + search.size >= search.room:
+                return
+            self.begun = self.worker.submit(go_on, number)
+            while not wait([self.begun], LOOK).done:
+                if leave():
+                    return
+            thought = self.begun.result()
 
     def at_once(self) -> Thought:
         """What the player's network says, without a search; a first thought where it has none."""

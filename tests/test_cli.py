@@ -11,6 +11,7 @@ from reference_folder import write_reference
 
 from azero import cli, players
 from azero.commands.arguments import one_line
+from azero.commands.table import print_table
 
 FRONT_DOOR = [sys.executable, "-c", "import sys; from azero.cli import main; sys.exit(main())"]
 
@@ -121,6 +122,15 @@ def test_box_of_tyro_as_one_line():
 ╰──────────────────────────╯"""
     assert one_line(box) == "unknown option --gaems; did you mean --games?"
     assert one_line("") == "the arguments cannot be read"
+
+
+def test_a_table_says_what_stands_in_brackets(capsys):
+    player = "uci[seconds=0.05,Skill Level=0]:stockfish:smile:"
+    print_table(f"chess: {player}", ("[bold]player", "score"), [(player, 0.5)], left=("[bold]player",))
+    title, headings, row = capsys.readouterr().out.splitlines()
+    assert title.strip() == f"chess: {player}"
+    assert headings.split() == ["[bold]player", "score"]
+    assert row.split("  ")[0] == player
 
 
 def test_match_in_json(azero):

@@ -13,9 +13,15 @@ from pathlib import Path
 import pytest
 
 from azero import cli
+from azero.checkpoint import CheckpointError, lock
+from azero.compare import training
 from azero.compare.pages import write_results
+from azero.compare.plan import Plan, runs
 from azero.compare.tables import COSTS, FIXED_POINT, MAIN
+from azero.compare.variants import read_variants
+from azero.config import from_dict
 from azero.studies import STUDIES
+from azero.studies.cells import claim
 
 TINY = {
     "devices": 1,
@@ -156,24 +162,75 @@ def test_json_on_stdout_and_nothing_done_twice(compared, capsys):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
+        (["--config", "many.json"], "config.network.width: 16 (there) -> 17 (asked)"),
+        (["--config", "many.json"], "; and 4 more. Give another folder"),
         (["--evaluations", "5"], f"budget.evaluations: {ITERATIONS * ITERATION}.0 (there) -> 5.0 (asked)"),
         (["--variants", "visits"], f"it has variants that are not asked for: imitation {BROKEN}"),
-        (["--config", "OTHER"], "config.search.simulations: 4 (there) -> 32 (asked)"),
+        (["--config", "other.json"], "config.search.simulations: 4 (there) -> 32 (asked)"),
     ],
 )
 def test_another_plan_in_the_folder_is_refused(compared, tmp_path, capsys, changed, message):
     folder, *_ = compared
     (tmp_path / "other.json").write_text(json.dumps(TINY | {"search": {}}))
+    many = {group: {name: n + 1 for name, n in TINY[group].items()} for group in ("network", "search", "selfplay")}
+    (tmp_path / "many.json").write_text(json.dumps(TINY | many | {"learn": {"batch": 60, "warmup": 1}}))
     before = (folder / "compare.json").read_text()
     asked = words(folder, "imitation", "visits", BROKEN)
     where = asked.index(changed[0])
     until = next(n for n in range(where + 1, len(asked) + 1) if n == len(asked) or asked[n].startswith("--"))
-    asked[where:until] = [word.replace("OTHER", str(tmp_path / "other.json")) for word in changed]
+    asked[where:until] = [str(tmp_path / word) if word.endswith(".json") else word for word in changed]
     assert cli.main(asked) == 2
     said = capsys.readouterr().err
     assert message in said
     assert said.count("\n") == 1
     assert (folder / "compare.json").read_text() == before
+
+
+PARENT = """
+import sys, time
+from azero.compare.training import _start
+_start(sys.argv[1:], sys.stderr)
+time.sleep(600)
+"""
+
+
+def test_a_run_ends_with_a_comparison_that_is_killed(tmp_path):
+    folder = tmp_path / "run"
+    (tmp_path / "tiny.json").write_text(json.dumps(TINY))
+    train = ["train", "tic_tac_toe", "--config", str(tmp_path / "tiny.json"), "--run", str(folder), "--minutes", "9"]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent.parent)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", PARENT, *train], stderr=subprocess.PIPE, text=True, env=environment
+    )
+    wait_for(folder / "config.json", process)
+    with pytest.raises(CheckpointError, match="in use by process"), lock(folder):
+        pass
+    process.kill()
+    process.communicate(timeout=60)  # the run has the other end of its stderr: it has been let go of
+    with lock(folder):
+        pass
+
+
+def test_what_a_run_died_of_is_said_by_itself(tmp_path, monkeypatch):
+    base = from_dict(TINY)
+    plan = Plan(base, read_variants(["visits"], base), 1, 1.0, None)
+    (run,) = runs(plan, tmp_path)
+    run.folder.parent.mkdir(parents=True)
+    run.folder.write_text("a file")
+    log = run.folder.with_name("seed-0.log")
+    log.write_text("said before\n")
+    with log.open("a") as other:
+        error = training._error
+
+        def late(*found):
+            other.write("iteration 7 of a process of another call\n")
+            other.flush()
+            return error(*found)
+
+        monkeypatch.setattr(training, "_error", late)
+        assert "is a file; give another with --run" in training._train(plan, run, lambda: None)
+    assert log.read_text().startswith("said before\n")
+    assert "is a file" in log.read_text()
 
 
 @pytest.mark.parametrize(
@@ -191,6 +248,22 @@ def test_another_plan_in_the_folder_is_refused(compared, tmp_path, capsys, chang
         (["--minutes", "1", "--variants", "visits:temperature"], "written name=value, not 'temperature'"),
         (["--minutes", "1", "--variants", "imitation:answers=two"], "distill.answers must be of type int, not 'two'"),
         (["--minutes", "1", "--variants", "visits", "visits"], "visits and visits are the same"),
+        (
+            ["--minutes", "1", "--variants", "visits:form=log", "visits"],
+            "variant visits:form=log: distill.form does not apply to distill.kind visits; it belongs to best_answer",
+        ),
+        (
+            ["--minutes", "1", "--variants", "imitation:reward.every=1"],
+            "imitation:reward.every=1: reward.every does not apply to distill.kind imitation",
+        ),
+        (
+            ["--minutes", "1", "--variants", "reinforce", "reinforce:baseline=search_value"],
+            "reinforce and reinforce:baseline=search_value are the same",
+        ),
+        (
+            ["--minutes", "1", "--variants", "reward_model:kl=0.1", "reward_model"],
+            "reward_model:kl=0.1 and reward_model are the same",
+        ),
         (["--minutes", "1", "--out", "file"], "file is a file"),
         (["--minutes", "1", "--out", "folder"], "not empty and holds no comparison"),
         (["--minutes", "1", "--config", "none.json"], "cannot read config none.json"),
@@ -212,7 +285,10 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, cap
 
 
 def test_a_study_has_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
+    """It is found again, with more seeds too, by the command that a user types."""
+
     def small(game, seeds, folder, say):
+        claim(folder, {"study": "small", "game": game})
         say(f"{game} {seeds}")
         return write_results(folder, "Small", ["Nothing."], [], [], {"seen": seeds}, ["azero x"])
 
@@ -222,14 +298,13 @@ def test_a_study_has_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
     said = capsys.readouterr()
     assert "tic_tac_toe 2\n" in said.err
     assert json.loads(said.out)["seen"] == 2
-    plan = json.loads((tmp_path / "compare" / "tic_tac_toe-small" / "compare.json").read_text())
-    assert plan == {"study": "small", "game": "tic_tac_toe", "seeds": 2}
     words = ["--study", "small", "--out", "compare/tic_tac_toe-small"]
     assert cli.main(["compare", "tic_tac_toe", *words, "--seeds", "3"]) == 0
-    assert cli.main(["compare", "tic_tac_toe", *words, "--seeds", "1"]) == 2
-    assert "seeds: 3 (there) -> 1 (asked)" in capsys.readouterr().err
     assert cli.main(["compare", "connect_four_4x4", *words]) == 2
-    assert 'game: "tic_tac_toe" (there) -> "connect_four_4x4" (asked)' in capsys.readouterr().err
+    assert "holds another study: its game is tic_tac_toe, not connect_four_4x4" in capsys.readouterr().err
+    (tmp_path / "taken").write_text("")
+    assert cli.main(["compare", "tic_tac_toe", "--study", "small", "--out", "taken"]) == 2
+    assert "taken is a file; give another folder with --out" in capsys.readouterr().err
 
 
 def test_unknown_game_and_help(capsys):

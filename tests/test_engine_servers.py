@@ -13,6 +13,7 @@ import pytest
 from reference_folder import write_reference
 
 import games
+from azero import thinking
 from azero.answers import Answer
 from azero.engines import gtp_server, uci_server
 from azero.engines.clock import MARGIN, Allowance, Clock, Limits, deliberate, share
@@ -133,6 +134,41 @@ class TestDeliberation:
         assert time.monotonic() - began < 2
         deliberate(searching, Limits(endless=True), lambda: time.monotonic() > began + 0.7, lambda *told: None)
         assert time.monotonic() - began < 3
+
+    @pytest.mark.parametrize("limits", [Limits(endless=True), Limits(seconds=0.5)])
+    def test_a_slow_slice_is_not_waited_for(self, searching, limits):
+        whole, entered, gate = searching.slices, threading.Event(), threading.Event()
+
+        def slow(memory, key):
+            entered.set()
+            assert gate.wait(30)
+            return whole.more(memory, key)
+
+        searching.follow(Playthrough(searching.game))
+        began = time.monotonic()
+        try:
+            searching.slices = whole._replace(more=slow)
+            searching.pace = 0.0
+            thought = deliberate(searching, limits, lambda: limits.endless and entered.is_set(), lambda *told: None)
+            assert entered.is_set()
+            assert thought.nodes == whole.size
+            if not limits.endless:
+                assert time.monotonic() - began >= limits.seconds
+        finally:
+            gate.set()
+            searching.slices = whole
+        assert next(searching.thoughts()).nodes > 2 * whole.size, "what it found in the meantime is kept"
+
+    def test_a_slice_of_playouts_begins_small_and_grows(self, monkeypatch):
+        tried, slices = [], thinking.slices
+        monkeypatch.setattr(thinking, "SLICE_SECONDS", 60.0)
+        monkeypatch.setattr(thinking, "slices", lambda *rest: (tried.append(rest[2]), slices(*rest))[1])
+        deliberation = Deliberation(*make_player("rollout:simulations=100", SMALL))
+        deliberation.prepare()
+        assert tried == [1, 64]
+        thoughts = [thought for _, thought in zip(range(3), deliberation.thoughts(), strict=False)]
+        assert [thought.nodes for thought in thoughts] == [64, 128, 192]
+        assert int(thoughts[-1].answer.action[0]) in range(4)
 
 
 class TestClock:

@@ -49,7 +49,7 @@ RUNS: dict[str, tuple[DistillConfig, RewardConfig]] = {
     ),
     "reward_model": (
         DistillConfig(kind="reward_model", quantilize=0.5),
-        dataclasses.replace(REWARD, enters="terminal"),
+        dataclasses.replace(REWARD, enters="terminal", states="student"),
     ),
     "adversarial": (DistillConfig(kind="adversarial", imitate_first=1, halfway=0.5), RewardConfig()),
     "outcome": (DistillConfig(kind="outcome"), RewardConfig()),
@@ -143,6 +143,11 @@ def test_what_an_iteration_costs():
             {"kind": "reward_model"},
             {"labels": "file", "file": "x", "line": 4},
             "reward.line does not apply to reward.labels",
+        ),
+        (
+            {"kind": "reward_model"},
+            {"labels": "file", "file": "x", "states": "student"},
+            "reward.states does not apply to reward.labels",
         ),
         ({"kind": "reward_model"}, {"ensemble": 1, "combine": "min"}, "need reward.ensemble of 2 or more, not 1"),
         ({"kind": "reward_model"}, {"held_out": 0.6}, "reward.held_out must be at most 0.5, not 0.6"),

@@ -257,7 +257,7 @@ def test_a_stopped_study_goes_on(finished):
 
 def test_another_study_in_the_folder_is_refused(finished):
     folder, _, _ = finished
-    with pytest.raises(ValueError, match=r"holds another study: its settings is .*; name another folder"):
+    with pytest.raises(ValueError, match=r"holds another study: its settings\.\w+ (is|are) .*; name another folder"):
         mimicry("tic_tac_toe", 2, folder, print, Settings(steps=10, rounds=2, batch=32, students=("features",)))
     with pytest.raises(ValueError, match="its game is tic_tac_toe, not connect_four_4x4"):
         mimicry("connect_four_4x4", 2, folder, print, SMALL)

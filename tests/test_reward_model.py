@@ -20,6 +20,7 @@ from azero.distill.comparisons import (
     read_comparisons,
 )
 from azero.distill.labelling import drawn_labels, make_values, two_moves
+from azero.distill.own_games import begin_own_games, make_own_play
 from azero.distill.proxy import judged_by, unended, without_results
 from azero.distill.reward_networks import (
     calibration_error,
@@ -32,7 +33,7 @@ from azero.distill.reward_networks import (
     preference,
     rewards_of_moves,
 )
-from azero.network import Network
+from azero.network import Network, make_network
 from azero.search import by_rules, make_tree_search
 from games.notation import play_text
 from games.oracles import table_positions
@@ -302,8 +303,6 @@ def test_without_results_a_finished_game_is_worth_what_the_judge_says():
 
 def learner_of(config):
     """A distiller and a learner at its start."""
-    from azero.network import make_network
-
     network = make_network(config.network, GAME)
     distiller = make_distiller(config, GAME, network)
     params = network.init(jax.random.key(0))
@@ -327,6 +326,63 @@ def test_comparisons_are_gathered_when_they_are_due(options):
         asked.append(int(metrics["asked_comparisons"]))
         assert all(np.isfinite(value) for value in metrics.values())
     assert asked == ([32, 32, 32, 32] if reward.every == 0 else [32, 64, 64, 96])
+
+
+def column_of(column):
+    """A network that plays in this column for as long as it can."""
+    logits = 50.0 * jax.nn.one_hot(column, 4)
+
+    def apply(params, views):
+        return jnp.broadcast_to(logits, (len(views), 4)), jnp.zeros(len(views))
+
+    return Network(lambda key: jnp.zeros(1), apply)
+
+
+def stones_before(store, count):
+    """Stones in each column of the positions that were compared in, int [count, 4]: what both lines have."""
+    ends = np.asarray(observed(GAME, store, jnp.arange(count)))[..., :2].any(axis=-1)  # [count, 2, rows, columns]
+    return (ends[:, 0] & ends[:, 1]).sum(axis=1)
+
+
+def test_comparisons_are_of_positions_that_the_student_plays_into():
+    """Four moves in one column are all that fit, and then anywhere: five moves from the start are within them."""
+    met = {}
+    for states in ("teacher", "student"):
+        reward = RewardConfig(
+            width=8, ensemble=1, comparisons=300, steps=1, capacity=600, labels="oracle", every=2, states=states
+        )
+        config = Config(
+            game=GAME.name, distill=DistillConfig(kind="reward_model"), reward=reward,
+            selfplay=SelfPlayConfig(games=64, plies=5),
+        )  # fmt: skip
+        distiller = make_distiller(config, GAME, column_of(1))
+        learner = Learner(None, distiller.init(None, jax.random.key(1)), jnp.int32(1))
+        inflight = jax.device_get(jax.tree.map(lambda leaf: leaf[:64], positions()))
+        models, _ = distiller.gather(learner, inflight, jax.random.key(5))
+        met[states] = stones_before(models["comparisons"], 300)
+    assert (met["teacher"].sum(axis=1) > 4).mean() > 0.9, "those of the games in flight"
+    assert set(met["student"][:, 1]) == {0, 1, 2, 3, 4}, "every position of a game is met"
+    assert (np.delete(met["student"], 1, axis=1) == 0).all()
+
+    learner = learner._replace(models=models)
+    again, _ = distiller.gather(learner._replace(iteration=jnp.int32(3)), inflight, jax.random.key(6))
+    jax.tree.map(np.testing.assert_array_equal, again["own_games"], models["own_games"])
+    again, _ = distiller.gather(learner._replace(iteration=jnp.int32(2)), inflight, jax.random.key(6))
+    assert set(np.asarray(models["own_games"].ply)) == {5}
+    assert (np.asarray(again["own_games"].ply) == 10).mean() > 0.9, "the games go on from round to round"
+    plain = dataclasses.replace(config, reward=dataclasses.replace(reward, states="teacher"))
+    costs = [make_distiller(each, GAME, make_network(each.network, GAME)).cost.iteration for each in (config, plain)]
+    assert costs[0] - costs[1] == 64 * 5 / 2
+
+
+def test_games_of_the_student_that_end_begin_anew():
+    play = jax.jit(make_own_play(GAME, column_of(0), 40))
+    games, met = play(None, begin_own_games(GAME, 64, jax.random.key(0)), jax.random.key(1))
+    assert not games.state.terminal.any()
+    assert not met.terminal.any()
+    stones = np.asarray(observe(games.state))[..., :2].any(axis=-1).sum(axis=(1, 2))
+    np.testing.assert_array_equal(stones, games.ply)
+    assert len(set(stones.tolist())) > 4
 
 
 def test_pairs_of_disagreement_are_those_on_which_the_networks_differ_more():

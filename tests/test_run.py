@@ -202,10 +202,32 @@ def test_another_config_is_refused_with_the_fields_that_differ(whole, capsys):
         (("--replay.capacity", "100"), "replay.capacity must hold an iteration's 128 positions"),
         (("--minutes", "inf"), "--minutes must be above 0, not inf"),
         (("--seed", str(2**40)), "seed must be below 2**32"),
+        (("--distill.kind", "visits", "--distill.form", "log"), "distill.form does not apply to distill.kind visits"),
+        (("--reward.every=1",), "reward.every does not apply to distill.kind improved"),
+        (("--distill.kind", "mixed", "--distill.margin=0.8"), "distill.margin needs distill.mixture margin"),
+        (
+            ("--distill.kind", "mixed", "--distill.mixture", "margin", "--distill.kl-target", "0"),
+            "distill.kl_target does not apply to distill.mixture margin",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_in_one_line(tmp_path, capsys, more, message):
     assert message in refused(capsys, tmp_path / "run", *more)
+
+
+@pytest.mark.parametrize(
+    ("budget", "message"),
+    [
+        (("--minutes", "0.0001"), r"no iteration fitted into 0.0001 minutes: starting and compiling took \d+ s; give"),
+        (("--evaluations", "800"), "no iteration fitted into 800 evaluations: one takes 2,192; give"),
+    ],
+)
+def test_a_budget_that_no_iteration_fits_into_is_said_to_be_one(tmp_path, capsys, budget, message):
+    run = tmp_path / "run"
+    assert main(arguments(run, *budget)) == 0
+    said = capsys.readouterr().err
+    assert len(re.findall(message, said)) == 1, said
+    assert iterations(run) == [0]
 
 
 def test_a_game_that_does_not_exist_is_refused(tmp_path, capsys):
@@ -240,7 +262,9 @@ def test_what_does_not_fit_is_refused_and_the_run_stays_as_it_was(whole, capsys)
 
 def test_going_on_needs_no_options_again(whole, capsys):
     assert main(["train", "tic_tac_toe", "--run", str(whole), "--iterations", str(ITERATIONS)]) == 0
-    assert f"after iteration {ITERATIONS}" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert f"after iteration {ITERATIONS}" in said
+    assert "no iteration fitted" not in said, "none was asked for"
 
 
 def test_more_devices_than_cores_are_refused_by_a_fresh_process(tmp_path):

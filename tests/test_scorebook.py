@@ -105,7 +105,8 @@ def test_a_folder_of_another_match_is_refused(tmp_path, monkeypatch, capsys, wor
     assert message in capsys.readouterr().err
     assert (tmp_path / "match" / "games.jsonl").read_bytes() == before
     assert main(["eval", "oracle", "random", "--game", "tic_tac_toe", "--out", "match"]) == 2
-    assert "its players is ['random', 'oracle'], not ['oracle', 'random']" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "its players are random and oracle, not oracle and random; its seed is 5, not 0; name another" in said
 
 
 def test_a_match_may_be_made_longer(tmp_path, capsys):
@@ -117,7 +118,7 @@ def test_a_match_may_be_made_longer(tmp_path, capsys):
 
 def test_openings_from_a_file_are_played_and_no_others(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "openings.txt").write_text("a1 b2\n\nc3  # a comment\n")
+    (tmp_path / "openings.txt").write_text("# mine\na1 b2\n\nc3  # a comment\n  # no opening\n")
     evaluate(capsys, "--games", "6", "--openings", "openings.txt", "--out", "match")
     rows = [json.loads(line) for line in (tmp_path / "match" / "games.jsonl").read_text().splitlines()]
     number = {name: GAME.notation.action(GAME.init(jax.random.key(0)), name) for name in ("a1", "b2", "c3")}

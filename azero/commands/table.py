@@ -15,12 +15,15 @@ def print_table(title: str, headings: Sequence[str], rows: Iterable[Sequence[obj
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    # All of it as Text, for in a plain str what stands in brackets, as the options of a player, is taken for markup.
+    said = Text(title, "table.title") if title else None
+    table = Table(title=said, title_justify="left", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in headings:
-        table.add_column(heading, justify="left" if heading in left else "right", no_wrap=True)
+        table.add_column(Text(heading), justify="left" if heading in left else "right", no_wrap=True)
     for row in rows:
-        table.add_row(*map(str, row))
+        table.add_row(*(Text(str(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console = Console(highlight=False, width=WIDE)

@@ -16,6 +16,7 @@ import tyro
 import games
 from azero.commands.arguments import parse
 from azero.config import Config, check, from_dict, to_dict
+from azero.kinds import check_options
 from azero.presets import preset
 from azero.startup import cores, start_jax
 
@@ -63,6 +64,7 @@ def main(words: Sequence[str]) -> int:
         games.make(arguments.game)  # says what is wrong with the name
     config = dataclasses.replace(arguments.config_tree, game=arguments.game)
     check(config)
+    check_options(config.distilled, config.distill, config.reward, _given(words))
     if config.report.wandb and importlib.util.find_spec("wandb") is None:
         raise ValueError("report.wandb needs the extra: pip install 'azero[wandb]'")
     for name in ("minutes", "iterations", "evaluations"):
@@ -75,6 +77,12 @@ def main(words: Sequence[str]) -> int:
 
 def _parse(words: Sequence[str], base: Config) -> Train:
     return parse(Train, words, "train", Train(game=tyro.MISSING, config_tree=base))
+
+
+def _given(words: Sequence[str]) -> set[str]:
+    """The dotted names of the options among the words."""
+    options = (word.removeprefix("--") for word in words if word.startswith("--"))
+    return {option.partition("=")[0].replace("-", "_") for option in options}
 
 
 def _first(
@@ -165,7 +173,7 @@ def _merged(base: dict, fields: dict) -> dict:
 def _train(config: Config, arguments: Train, started: float) -> int:
     start_jax(devices=cores())
     from azero import checkpoint
-    from azero.report import Progress
+    from azero.report import Progress, in_words
     from azero.run import Budget, TrainingError, refuse_other, run, saved_config
     from azero.strength import make_measure
     from azero.train import make_trainer
@@ -186,10 +194,11 @@ def _train(config: Config, arguments: Train, started: float) -> int:
             raise TrainingError(str(error)) from error
         finally:
             progress.end()
-    figures = "  ".join(f"{name} {value:.1%}" for name, value in outcome.strength.items()) or "not measured"
+    figures = in_words(outcome.strength) or "not measured"
     progress.say(f"the run is in {folder}, iteration {outcome.iteration}; strength: {figures}")
-    against = "" if game.oracle else " random"
-    for command in (f"azero eval {folder}{against}", f"azero play {config.game} --opponent {folder}"):
+    against = "" if game.oracle or game.num_players == 1 else " random"
+    play = () if game.host else (f"azero play {config.game} --opponent {folder}",)
+    for command in (f"azero eval {folder}{against}", *play):
         progress.say(f"  next: {command}")
     if outcome.interrupted:
         progress.say(f"  go on: azero train {config.game} --run {folder}")

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from azero.checkpoint import differences
 from azero.compare.variants import Variant
 from azero.config import Config, from_dict, to_dict
-from azero.manifest import write_text
+from azero.manifest import few, write_text
 
 PLAN = "compare.json"
 GROWING = ("variants", "seeds")  # what a later call may add to
@@ -86,7 +86,7 @@ def refuse_other(folder: Path, asked: dict[str, Any]) -> None:
     if not changed and saved["seeds"] > asked["seeds"]:
         changed.append(f"seeds: {saved['seeds']} (there) -> {asked['seeds']} (asked)")
     if changed:
-        said = "; ".join(changed).replace(" (run) -> ", " (there) -> ")
+        said = few(changed).replace(" (run) -> ", " (there) -> ")
         raise ValueError(f"{folder} holds another comparison: {said}. Give another folder with --out")
 
 

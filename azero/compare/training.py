@@ -16,11 +16,17 @@ from typing import Any, NamedTuple
 import azero
 from azero.compare.plan import Plan, Run, runs
 from azero.config import to_dict
-from azero.manifest import write_text
+from azero.manifest import write_bytes, write_text
 from azero.report import duration, past_seconds, read_metrics
 
 OUTCOMES = "outcomes.json"
-COMMAND = "import sys; from azero.cli import main; sys.exit(main())"
+COMMAND = """
+import sys
+from azero.compare.lifeline import end_with_parent
+end_with_parent()
+from azero.cli import main
+sys.exit(main())
+"""
 LEAST = 0.01  # minutes: what a run is given that has spent its time, but was stopped before it had saved
 LOOK = 1.0  # seconds between looks at a run
 
@@ -95,6 +101,8 @@ def _train(plan: Plan, run: Run, look: Callable[[], None]) -> str | None:
     config = run.folder.parent / "config.json"
     write_text(config, json.dumps(to_dict(run.variant.config), indent=2) + "\n")
     log = run.folder.with_name(f"{run.folder.name}.log")
+    # The file anew: whoever may still have the old one open says nothing in the name of this process.
+    write_bytes(log, log.read_bytes() if log.exists() else b"")
     with log.open("ab") as said:
         began = said.tell()
         code = _finish(_start(command(plan, run, config), said), look)
@@ -110,11 +118,14 @@ def command(plan: Plan, run: Run, config: Path) -> list[str]:
 
 
 def _start(words: list[str], said: Any) -> subprocess.Popen[bytes]:
-    """A process of the command line that this program is of; Ctrl-C on the terminal reaches this program alone."""
+    """A process of the command line that this program is of, and that ends with it.
+
+    Ctrl-C on the terminal reaches this program alone.
+    """
     paths = [str(Path(azero.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     return subprocess.Popen(
         [sys.executable, "-c", COMMAND, *words],
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,  # nothing is written to it: what tells is its end
         stdout=subprocess.DEVNULL,
         stderr=said,
         env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
@@ -140,6 +151,8 @@ def _finish(process: "subprocess.Popen[bytes]", look: Callable[[], None]) -> int
         if process.poll() is None:
             process.kill()
             process.wait()
+        if process.stdin:
+            process.stdin.close()
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from azero.config import Config, check, field, from_dict, kind_of, to_dict
-from azero.kinds import APPLIES, KINDS
+from azero.kinds import APPLIES, KINDS, baseline_of, check_options, kl_of
 from azero.options import read_value
 
 PREVIOUS = 2  # checkpoints that a run must keep: the newest, and the one that its loss in distillation is held against
@@ -33,7 +33,7 @@ def read_variants(texts: Sequence[str], base: Config) -> tuple[Variant, ...]:
     variants = tuple(read_variant(text, base) for text in texts or KINDS)
     for number, variant in enumerate(variants):
         for other in variants[:number]:
-            if other.config == variant.config or other.slug == variant.slug:
+            if _meant(other.config) == _meant(variant.config) or other.slug == variant.slug:
                 raise ValueError(f"variants {other.text} and {variant.text} are the same; leave one out")
     return variants
 
@@ -53,7 +53,7 @@ def read_variant(text: str, base: Config) -> Variant:
         raise ValueError(f"unknown kind {kind!r} of variant {text!r}; {hint}")
     fields = to_dict(base)
     fields["distill"]["kind"] = kind
-    seen = set()
+    seen: set[str] = set()
     for option in options.split(",") if colon else ():
         name, equals, value = option.partition("=")
         if not (name and equals and value):
@@ -68,6 +68,7 @@ def read_variant(text: str, base: Config) -> Variant:
     try:
         config = from_dict(fields)
         check(config)
+        check_options(kind, config.distill, config.reward, seen)
     except ValueError as error:
         raise ValueError(f"variant {text}: {error}") from None
     return Variant(text, re.sub(r"[^A-Za-z0-9_.=-]+", "-", text), _as_a_run(config))
@@ -100,6 +101,13 @@ def _paths(base: Config) -> list[str]:
         for name in fields
         if (group, name) != ("distill", "kind")
     ]
+
+
+def _meant(config: Config) -> Config:
+    """The config with what its `auto` values stand for, so that the same run is known under either name."""
+    kind, distill = config.distilled, config.distill
+    stands_for = dataclasses.replace(distill, baseline=baseline_of(kind, distill), kl=kl_of(kind, distill))
+    return dataclasses.replace(config, distill=stands_for)
 
 
 def _as_a_run(config: Config) -> Config:

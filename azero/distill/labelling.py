@@ -10,13 +10,14 @@ import numpy as np
 from azero.config import Config, RewardConfig
 from azero.distill.comparisons import Pair, add_comparisons, play_lines, read_comparisons
 from azero.distill.core import Amplifier, Gather, Learner, Models, log_policy
+from azero.distill.own_games import make_own_play
 from azero.distill.reward_networks import Fit, rewards_of_moves
 from azero.network import Network
 from azero.overseers import make_overseer
 from games.core import Game, State
 
 CANDIDATES = 8  # pairs looked at for one that the networks disagree on
-PAIRS, LINES, VALUES, LABELS, FIT, WATCH = range(6)  # purposes of an iteration's key
+PAIRS, LINES, VALUES, LABELS, FIT, WATCH, OWN = range(7)  # purposes of an iteration's key
 Values = Callable[[Learner, State, jax.Array], Any]
 # (learner, states [M], key) -> values [M] for the player to move; where the game is over they are not looked at
 
@@ -67,6 +68,7 @@ def make_gather(config: Config, game: Game, network: Network, reward: Network, f
     options = config.reward
     written = read_comparisons(game, options.file) if options.labels == "file" else None
     values = make_values(config, game, amplify)
+    own_play = jax.jit(make_own_play(game, network, config.selfplay.plies))
 
     @jax.jit
     def chosen_pairs(learner: Learner, states: State, key: jax.Array) -> tuple[State, jax.Array]:
@@ -107,6 +109,9 @@ def make_gather(config: Config, game: Game, network: Network, reward: Network, f
             positions, moves, first = written
             pair = lines(learner, positions, moves, keys[LINES])
         else:
+            if options.states == "student":
+                own, states = own_play(learner.params, learner.models["own_games"], keys[OWN])
+                learner = learner._replace(models=learner.models | {"own_games": own})
             positions, moves = chosen_pairs(learner, states, keys[PAIRS])
             pair = lines(learner, positions, moves, keys[LINES])
             ends = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), pair.states)
@@ -114,7 +119,7 @@ def make_gather(config: Config, game: Game, network: Network, reward: Network, f
         return learner.models | {"comparisons": add(learner.models["comparisons"], pair, first)}
 
     def gather(learner: Learner, states: State, key: jax.Array) -> tuple[Models, dict[str, jax.Array]]:
-        keys = jax.random.split(key, 6)
+        keys = jax.random.split(key, 7)
         number = int(learner.iteration)
         again = options.every > 0 and number % options.every == 0 and written is None
         models = asked(learner, states, keys) if number == 1 or again else learner.models

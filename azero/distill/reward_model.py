@@ -13,6 +13,7 @@ from azero.config import Config, DistillConfig, SearchConfig
 from azero.distill.comparisons import no_comparisons
 from azero.distill.core import Amplifier, Amplifiers, Cost, Distiller, Learner, Lesson, Models, Teach
 from azero.distill.labelling import make_gather
+from azero.distill.own_games import begin_own_games
 from azero.distill.proxy import judged_by, unended, without_results
 from azero.distill.reinforce import asked_for_safeguards, reinforce, safeguard_models, safeguard_update
 from azero.distill.reward_networks import WATCHED, combined, ensemble_values, make_fit, make_reward, rewards_of_moves
@@ -64,11 +65,12 @@ def extra_cost(config: Config, distill: DistillConfig, game: Game, network: Netw
     searched = 1 + config.search.simulations
     rounds = 1 / options.every if options.every else 0  # one round for all of a run costs nothing an iteration
     labels = 2 * searched if options.labels == "search" else 0
+    played = config.selfplay.games * config.selfplay.plies if options.states == "student" else 0
     looked_at = game.num_actions * one if options.pairs == "disagreement" else 0
     return Cost(
         position=one * (game.num_actions + (0 if options.enters == "signal" else searched)),
         sample=1.0 if distill.reference == "start" else 0.0,
-        iteration=options.comparisons * rounds * (labels + looked_at + 2 * (options.line - 1))
+        iteration=rounds * (played + options.comparisons * (labels + looked_at + 2 * (options.line - 1)))
         + 2 * one * (3 * options.steps * options.batch + 2 * WATCHED),
     )
 
@@ -92,6 +94,8 @@ def make_reward_model(
 
     def init(params: Params, key: jax.Array) -> dict[str, Any]:
         store: Models = {"comparisons": no_comparisons(game, options.capacity)}
+        if options.states == "student":
+            store["own_games"] = begin_own_games(game, config.selfplay.games, key)
         return fit.init(key) | store | safeguards(params, key)
 
     return Distiller(

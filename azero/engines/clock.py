@@ -90,7 +90,7 @@ def deliberate(
     report: Callable[[Thought, int, float], None],
     began: float | None = None,
 ) -> Thought:
-    """Thinks about the position until a limit is reached or `stop` says so.
+    """Thinks about the position until a limit is reached or `stop` says so; a slow slice is then not waited for.
 
     Args:
       report: told after each slice of the thought, its simulations so far and the seconds.
@@ -107,7 +107,12 @@ def deliberate(
         no_time = limits.seconds is not None and limits.seconds < 2 * deliberation.pace
         if no_time or (nodes is not None and nodes <= 1 < own):
             return deliberation.at_once()
-    for number, thought in enumerate(deliberation.thoughts(), start=1):
+
+    def leave() -> bool:
+        late = limits.seconds is not None and not limits.endless and time.monotonic() - began > limits.seconds
+        return late or stop()
+
+    for number, thought in enumerate(deliberation.thoughts(leave), start=1):
         done = number * slices.size if slices else 1
         seconds = time.monotonic() - began
         report(thought, done, seconds)

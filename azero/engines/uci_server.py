@@ -162,7 +162,7 @@ class UciServer:
         self.search = self.worker.submit(self._search, said, moves, self.stopped, began)
 
     def stop(self, words: list[str]) -> None:
-        """Ends the search after its slice."""
+        """Ends the search, after its first slice at once."""
         self.stopped.set()
 
     def finish(self) -> None:

@@ -82,7 +82,7 @@ def make_kept_search(config: SearchConfig, model: Model, stop_early: bool = Fals
         visits = kept.tree.node.edges.visits[entry].sum(axis=-1, dtype=jnp.int32)
         # A tree has no more nodes than visits, of chance twice as many, and a root; and where counts go beyond its room
         # they could overflow.
-        fits = model.nodes * (visits + config.simulations) < room
+        fits = visits + config.simulations < 1 + searches * config.simulations
         return jnp.where(fits & _same(kept.tree, entry, states), at, NONE)
 
     def search(params: Params, kept: Kept, states: State, games: jax.Array, key: jax.Array) -> tuple[Amplified, Kept]:

@@ -57,10 +57,11 @@ def make_simulate(model: Model, choose: Choose) -> Callable[..., tuple[Tree, jax
 
     Returns:
       (tree, params, start, action, active, key) -> (tree, child, value). A lane goes down from entry `start` [L] and
-      adds a node; where `action` [L] is not NONE it tries that move right there, and the start's edges and choice
-      are left as they are but for the new child. Lanes that are not active, bool [L], do nothing. L is a multiple of
-      B, the lanes of a game side by side, and no two of them may meet in one node. `child` [L] is the new entry of
-      a lane with an action, else its start; `value` float32 [L] is what was found for the player to move there.
+      adds a node, of chance two; where `action` [L] is not NONE it tries that move right there, and the start's edges
+      and choice are left as they are but for the new child. Lanes that are not active, bool [L], do nothing. L is a
+      multiple of B, the lanes of a game side by side, and no two of them may meet in one node. `child` [L] is the new
+      entry of a lane with an action, else its start; `value` float32 [L] is what was found for the player to move
+      there.
     """
     grow = _make_half_moves(model, model.chance) if model.chance else _make_moves(model)
     count = _make_count(choose)

@@ -20,7 +20,8 @@ from azero.checkpoint import iterations, weights
 from azero.config import Config, from_dict, to_dict
 from azero.manifest import write_text
 from azero.match import play_match
-from azero.network import make_network, unnamed
+from azero.muzero.network import network_of
+from azero.network import unnamed
 from azero.players import Player
 from azero.report import read_metrics
 from games.core import ILLEGAL, Game
@@ -53,7 +54,7 @@ def load(folder: Path, iteration: int) -> tuple[Model, Game]:
     found = weights(folder, iteration)
     config = from_dict(found.config)
     game = games.make(config.game)
-    network = make_network(config.network, game)
+    network = network_of(config, game)
     params = unnamed(found.arrays, jax.eval_shape(network.init, jax.random.key(0)))
     alone, amplified = network_answers(game, network), search_answers(config.search, game, network)
     return Model(config, functools.partial(alone, params), functools.partial(amplified, params)), game
@@ -132,7 +133,7 @@ def on_board(game_name: str, model: Model, before: Model | None) -> Figures:
     board = exact.board(game_name)
     network, value = exact.network_policy(board, model.network, SEED)
     assert value is not None
-    search, _ = exact.amplified_policy(board, model.config.search, network, value, SEED)
+    search = _amplified(board, model, network, value)
     figures: Figures = {}
     for who, policy in (("network", network), ("search", search)):
         figures |= _flat(f"{who}.sampled", exact.report(board, policy))
@@ -148,13 +149,20 @@ def on_board(game_name: str, model: Model, before: Model | None) -> Figures:
         return figures | _losses(figures, None, ("all", "decisive"))
     old, old_value = exact.network_policy(board, before.network, SEED)
     assert old_value is not None
-    amplified, _ = exact.amplified_policy(board, before.config.search, old, old_value, SEED)
+    amplified = _amplified(board, before, old, old_value)
     earlier: Figures = {}
     for way, policy in (("sampled", amplified), ("argmax", exact.argmax(amplified))):
         lost = _mean_rows(policy, board.regret)
         earlier[f"search.{way}.regret.all"] = _mean(lost, everywhere)
         earlier[f"search.{way}.regret.decisive"] = _mean(lost, board.decisive)
     return figures | _losses(figures, earlier, ("all", "decisive"))
+
+
+def _amplified(board: exact.Board, model: Model, network: exact.Policy, value: np.ndarray) -> exact.Policy:
+    """What the search finds in every position: in tables, but for a model that does not search by the rules."""
+    if model.config.model == "rules":
+        return exact.amplified_policy(board, model.config.search, network, value, SEED)[0]
+    return exact.network_policy(board, model.search, SEED)[0]
 
 
 def on_labelled(game: Game, model: Model, before: Model | None) -> Figures:

@@ -52,8 +52,8 @@ class Settings:
     """All that decides what the study computes, beside the game and the seeds."""
 
     left_out: str = "rising"  # the class of lines that is never completed in training
-    iterations: int = 60
-    thaw: int = 20  # iterations after which detectors that thaw begin to learn
+    iterations: int = 200
+    thaw: int = 60  # iterations after which detectors that thaw begin to learn
     simulations: int = 32
     positions: int = 2_000  # of each set that students are asked about
     foreseen: int = 3  # moves over which boards are foreseen

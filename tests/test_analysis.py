@@ -51,7 +51,8 @@ def test_the_oracle_is_always_right(game, labelled):
     assert report["positions"] == 4520
     assert report["kept_value"] == report["sign"] == 1
     assert report["kept_value_sampled"] == pytest.approx(1, abs=1e-6)
-    assert set(report["by_set"]) == {"begin", "middle", "end"}
+    stages, levels = ("begin", "middle", "end"), ("easy", "medium", "hard")
+    assert set(report["by_set"]) == {*stages, *(f"{stage}-{level}" for stage in stages for level in levels)}
     assert sum(row["positions"] for row in report["by_set"].values()) == 4520
     assert sum(row["decided"] for row in report["by_set"].values()) == report["decided"]
     assert report["kept_value_interval"] == wilson(1.0, 4520)
@@ -65,8 +66,8 @@ def test_random_play_keeps_the_share_of_moves_that_keep(game, labelled):
     low, high = report["kept_value_interval"]
     assert low < shares.mean() < high
     assert report["sign"] is None
-    middle = labelled.sets == "middle"
-    assert report["by_set"]["middle"]["kept_value_sampled"] == pytest.approx(shares[middle].mean(), abs=1e-6)
+    middle = labelled.sets == "middle-hard"
+    assert report["by_set"]["middle-hard"]["kept_value_sampled"] == pytest.approx(shares[middle].mean(), abs=1e-6)
 
 
 def test_a_value_for_the_wrong_side_is_always_wrong(game, labelled):

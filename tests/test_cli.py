@@ -154,7 +154,7 @@ def test_strength_in_json_and_as_a_table(azero, folder):
         strength = report["oracle"][kind]
         assert strength["positions"] == 4520
         assert all(0 < strength[share] < 1 for share in ("kept_value", "kept_value_sampled", "sign"))
-        assert set(strength["by_set"]["end"]) >= {"positions", "kept_value", "kept_value_sampled", "sign"}
+        assert set(strength["by_set"]["end-hard"]) >= {"positions", "kept_value", "kept_value_sampled", "sign"}
         assert strength["unbeatable"] is (strength["losing_lines"] == 0)
     assert report["oracle"]["search"]["kept_value"] > report["oracle"]["network"]["kept_value"]
     code, out, _ = azero("eval", f"policy:{folder}")

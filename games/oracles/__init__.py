@@ -40,7 +40,7 @@ def connect_oracle(name: str, shape: Shape) -> Oracle:
     Of connect_four_4x4 and connect_four_5x4 the exact value of every position: `positions()` is a sample, the same
     each time, of `DECISIVE_SAMPLE` from the decisive ones, in which the legal moves differ in value; all are as
     likely, so the sample has the plies that decisive positions have. Of connect_four a labelled set of decisive
-    positions up to mirror image, and no `q`; its sets are called "begin-easy" and so on.
+    positions up to mirror image, and no `q`.
 
     Raises:
       ValueError: nothing is known about this game.
@@ -119,15 +119,20 @@ def _labelled(name: str, keys: np.ndarray) -> LabelledPositions:
     order = np.lexsort((keys, ply))
     values, _ = exact_moves(rules, _table(name), keys[order])
     states = _states(name, *rules.stones(keys[order]))
-    return LabelledPositions(states, values, connect_four.stage(ply[order], rules.max_plies))
+    return LabelledPositions(states, values, _sets(ply[order], rules.max_plies, values))
+
+
+def _sets(plies: np.ndarray, max_plies: int, q: np.ndarray) -> np.ndarray:
+    """str [M], "begin-easy" and so on; the stage alone where all moves keep the value."""
+    stages, levels = connect_four.stage(plies, max_plies), connect_four.difficulty(q)
+    return np.array([f"{stage}-{level}" if level else stage for stage, level in zip(stages, levels, strict=True)])
 
 
 def _connect_four_positions() -> LabelledPositions:
     labels = connect_four.load_labels()
     keys = connect_four.key_after(labels.moves)
     q = connect_four.values_of(labels.scores)
-    stages = connect_four.stage(connect_four.plies(keys), connect_four.RULES.max_plies)
-    sets = np.array([f"{stage}-{level}" for stage, level in zip(stages, connect_four.difficulty(q), strict=True)])
+    sets = _sets(connect_four.plies(keys), connect_four.RULES.max_plies, q)
     return LabelledPositions(_states("connect_four", *connect_four.RULES.stones(keys)), q, sets)
 
 

@@ -125,7 +125,8 @@ class Seen:
     def settled(self):
         """Waits until it is the person's turn and the search is shown, or the game is over."""
         ended = "['wins', 'win as', 'A draw'].some((words) => status.includes(words))"
-        turn = "status.includes('Your move') && document.querySelector('.thoughts')"
+        found = "document.querySelector('.thoughts') && document.getElementById('search').ariaBusy !== 'true'"
+        turn = f"status.includes('Your move') && {found}"
         script = f"const status = document.getElementById('status').textContent; return Boolean({ended} || ({turn}))"
         self.until(lambda: self.run(script))
         return self.text("#status")
@@ -330,6 +331,30 @@ def test_the_search_is_laid_bare(page):
     page.get("#show").click()
     page.until(lambda: page.get("#search").is_displayed(), lambda displayed: not displayed)
     assert page.run("return document.querySelectorAll('.thoughts').length") == 0
+
+
+def test_a_long_search_is_shown_while_it_goes_on(page):
+    """Once it is known to be long: the second time that it is asked for."""
+    page.open()
+    page.choose("#game", "connect_four")
+    page.settled()
+    page.choose("#player-0", "rollout")
+    page.choose("#level-0", "1024")
+    page.until(lambda: page.text("#thought"), lambda text: "1024 simulations" in text)
+    page.run("""
+        const thought = document.getElementById('thought'), search = document.getElementById('search');
+        window.said = [];
+        const note = () => window.said.push([thought.textContent, search.ariaBusy]);
+        new MutationObserver(note).observe(thought, { childList: true });
+    """)
+    page.get("#show").click()
+    page.get("#show").click()
+    said = page.until(lambda: page.run("return window.said"), lambda said: said and "1024 simulations" in said[-1][0])
+    onward = [text for text, busy in said if busy == "true"]
+    assert [int(text.split(" simulations")[0].split()[-1]) for text in onward] == [4, 16, 64, 256]
+    assert all("searching on" in text for text in onward)
+    assert said[-1][1] == "false"
+    assert "searching on" not in said[-1][0]
 
 
 def test_strength_goes_down_to_the_raw_network(page):

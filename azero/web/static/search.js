@@ -40,10 +40,10 @@ export function showMoves(thought, exact, all) {
   }));
 }
 
-export function showThought(thought, { name, mover, seconds }) {
+export function showThought(thought, { name, mover, seconds, onward }) {
   byId("thought").textContent = !thought ? ""
     : thought.value === null ? `${name} has no opinion of the position.`
-    : `${name}, ${thought.simulations ? `${thought.simulations} simulations` : "without a search"}, ${seconds.toFixed(1)} s: ${signed(thought.value)} for ${mover}, who is to move.`;
+    : `${name}, ${thought.simulations ? `${thought.simulations} simulations` : "without a search"}, ${seconds.toFixed(1)} s: ${signed(thought.value)} for ${mover}, who is to move${onward ? "; searching on …" : "."}`;
   byId("expected").replaceChildren(...(thought?.line.length > 1 ? [element("span", {}, `Expected: ${thought.line.join(" ")}`)] : []));
 }
 

@@ -219,8 +219,9 @@ def test_old_positions_get_todays_answers_and_nothing_else_changes():
     state = played()
     trajectory = trajectory_of(state.replay)
     learner = Learner(unsettled(state.params), None, jnp.int32(1))
-    once = store.add(state.replay, learner, trajectory, jnp.zeros(8), KEY)
-    again = store.add(state.replay, learner, trajectory, jnp.zeros(8), jax.random.key(8))
+    add = jax.jit(store.add)
+    once = add(state.replay, learner, trajectory, jnp.zeros(8), KEY)
+    again = add(state.replay, learner, trajectory, jnp.zeros(8), jax.random.key(8))
     plain = sequences.add(state.replay, trajectory)
     changed = np.asarray(once.plies.came.value != plain.plies.came.value)
     assert 0 < changed.sum() <= 24, "half of 48, or fewer where one was drawn twice"

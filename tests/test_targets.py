@@ -15,7 +15,9 @@ def trajectory(reward, discount, search_value, chosen=None) -> Trajectory:
     column = [jnp.asarray(x, jnp.float32)[:, None] for x in (reward, discount, search_value)]
     kept = jnp.ones(column[0].shape, bool) if chosen is None else jnp.asarray(chosen)[:, None]
     unused = jnp.zeros(())
-    return Trajectory(Position(unused, (), unused), unused, unused, column[2], kept, *column[:2], unused, unused)
+    return Trajectory(
+        Position(unused, (), unused), unused, unused, column[2], unused, kept, *column[:2], unused, unused
+    )
 
 
 def targets(value_lambda, bootstrap, *lists, **named) -> list[float]:

@@ -20,7 +20,7 @@ import numpy as np
 from azero.config import SelfPlayConfig
 from azero.distill.core import Amplifier, Learner, Teach
 from azero.replay import pack, stored_policy
-from azero.selfplay import Trajectory, random_legal
+from azero.selfplay import Trajectory, make_answer, random_legal
 from games.core import Game, Host, State
 
 if TYPE_CHECKING:  # it imports gymnasium, which most games do without
@@ -79,14 +79,12 @@ def make_think(
       amplify, teach, entries, cheap: as in azero.selfplay.make_selfplay.
     """
 
+    answer = make_answer(config, amplify, cheap)
+
     def think(learner: Learner, observation: jax.Array, opening: jax.Array, key: jax.Array) -> Thought:
         coin_key, search_key, opening_key, teach_key = jax.random.split(key, 4)
         states = states_of(observation, game.num_actions)
-        if cheap is None:
-            full, amplified = jnp.ones((), bool), amplify(learner, states, search_key)
-        else:
-            full = jax.random.bernoulli(coin_key, config.full_share)
-            amplified = jax.lax.cond(full, amplify, cheap, learner, states, search_key)
+        amplified, full = answer(learner, states, coin_key, search_key)
         lesson = teach(learner, states, amplified, teach_key)
         action = jnp.where(opening, random_legal(states.legal, opening_key), amplified.action)
         kept = stored_policy(jnp.where(full, lesson.policy, 0.0), entries)

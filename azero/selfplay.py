@@ -23,7 +23,7 @@ from azero.config import SelfPlayConfig
 from azero.distill.core import Act, Amplifier, Learner, Teach
 from azero.replay import Approval, Position, pack, stored_policy
 from azero.search import Amplified
-from games.core import Game, State
+from games.core import Game, State, rows_where
 
 
 class Games(NamedTuple):
@@ -62,6 +62,24 @@ def random_legal(legal: jax.Array, key: jax.Array) -> jax.Array:
     return jax.random.categorical(key, jnp.where(legal, 0.0, -jnp.inf)).astype(jnp.int32)
 
 
+def make_answer(
+    config: SelfPlayConfig, amplify: Amplifier, cheap: Amplifier | None
+) -> Callable[[Learner, State, jax.Array, jax.Array], tuple[Amplified, jax.Array]]:
+    """(learner, states [B], key of the coin, key) -> M2's answers, and whether they are from a full search, bool [].
+
+    Args:
+      cheap: as in `make_selfplay`.
+    """
+
+    def answer(learner: Learner, states: State, coin_key: jax.Array, key: jax.Array) -> tuple[Amplified, jax.Array]:
+        if cheap is None:
+            return amplify(learner, states, key), jnp.ones((), bool)
+        full = jax.random.bernoulli(coin_key, config.full_share)
+        return jax.lax.cond(full, amplify, cheap, learner, states, key), full
+
+    return answer
+
+
 def make_selfplay(
     config: SelfPlayConfig,
     game: Game,
@@ -84,18 +102,14 @@ def make_selfplay(
     """
     observe = jax.vmap(game.observe)
     step = jax.vmap(game.step)
-
-    def answer(learner: Learner, states: State, key: jax.Array) -> tuple[Amplified, jax.Array]:
-        """The answers of M2, and whether they are from a full search, bool []."""
-        if cheap is None:
-            return amplify(learner, states, key), jnp.ones((), bool)
-        coin_key, search_key = jax.random.split(key)
-        full = jax.random.bernoulli(coin_key, config.full_share)
-        return jax.lax.cond(full, amplify, cheap, learner, states, search_key), full
+    answer = make_answer(config, amplify, cheap)
 
     def choose(learner: Learner, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
         search_key, opening_key, act_key = jax.random.split(key, 3)
-        amplified, full = answer(learner, games.state, search_key)
+        coin_key = search_key  # not looked at where all searches are full
+        if cheap is not None:
+            coin_key, search_key = jax.random.split(search_key)
+        amplified, full = answer(learner, games.state, coin_key, search_key)
         in_opening = games.ply < games.opening
         own = act(learner, games.state, amplified, act_key) if act else amplified.action
         action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), own)
@@ -132,7 +146,7 @@ def make_selfplay(
         )
         going_on = Games(after, games.ply + 1, games.opening)
         fresh = new_games(game, config, count, new_key)
-        return jax.tree.map(lambda new, old: _where(after.terminal, new, old), fresh, going_on), played
+        return rows_where(after.terminal, fresh, going_on), played
 
     def play(learner: Learner, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
         keys = jax.random.split(key, config.plies)
@@ -149,8 +163,3 @@ def _cut_off(after: State, cut: jax.Array) -> State:
         discount=jnp.where(cut, nothing, after.discount),
         terminal=after.terminal | cut,
     )
-
-
-def _where(mask: jax.Array, new: jax.Array, old: jax.Array) -> jax.Array:
-    """Rows of `new` where mask bool [B], else of `old`."""
-    return jnp.where(mask.reshape(mask.shape + (1,) * (new.ndim - 1)), new, old)

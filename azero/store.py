@@ -4,11 +4,11 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 
 from azero import replay
 from azero.config import Config
 from azero.distill import Distiller, Learner, make_distiller
+from azero.hosted import states_of
 from azero.muzero import sequences
 from azero.muzero.learning import make_learned
 from azero.muzero.network import Unroller, make_unroller
@@ -16,7 +16,7 @@ from azero.network import Network, make_network
 from azero.search import make_search
 from azero.selfplay import Trajectory
 from azero.targets import samples
-from games.core import Game, State
+from games.core import Game
 
 
 class Store(NamedTuple):
@@ -90,8 +90,7 @@ def of_sequences(config: Config, game: Game, devices: int, network: Network, dis
     def reanalysed(kept: sequences.Sequences, learner: Learner, key: jax.Array) -> sequences.Sequences:
         draw_key, search_key, teach_key = jax.random.split(key, 3)
         row, place, view, legal = sequences.some(kept, game, window(kept), asked, draw_key)
-        nothing = jnp.zeros(asked)
-        states = State(view, jnp.zeros(asked, jnp.int32), legal, nothing, nothing, jnp.zeros(asked, bool))
+        states = states_of(view, game.num_actions)._replace(legal=legal)
         amplified = search(learner.params, states, search_key)
         policy = distiller.teach(learner, states, amplified, teach_key).policy
         return sequences.refreshed(kept, row, place, policy, amplified.value, config.replay.actions)

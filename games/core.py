@@ -13,6 +13,7 @@ import numpy as np
 
 Board = Any
 Value = TypeVar("Value", jax.Array, np.ndarray)
+Tree = TypeVar("Tree")
 
 WIN, DRAW, LOSS = 1, 0, -1
 ILLEGAL = -128  # the entry of an illegal move in a table of exact move values
@@ -128,6 +129,15 @@ def value_before(reward: Value, discount: Value, value: Value) -> Value:
       value: float32 [...], of the state after the move, for the player to move there.
     """
     return reward + discount * value
+
+
+def rows_where(mask: jax.Array, new: Tree, old: Tree) -> Tree:
+    """Rows of `new` where mask bool [B], else of `old`: pytrees of arrays [B, ...]."""
+
+    def rows(one: jax.Array, other: jax.Array) -> jax.Array:
+        return jnp.where(mask.reshape(mask.shape + (1,) * (one.ndim - 1)), one, other)
+
+    return jax.tree.map(rows, new, old)
 
 
 def no_symmetries(cells: int, actions: int) -> Symmetries:

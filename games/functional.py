@@ -18,7 +18,8 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.experimental.functional import FuncEnv
 
-from games.core import Board, Game, Notation, State, fixed_if_terminal, no_symmetries
+from games.core import Board, Game, State, fixed_if_terminal, no_symmetries
+from games.notation import word_notation
 
 
 class Entry(NamedTuple):
@@ -44,6 +45,10 @@ def make_functional(name: str) -> Game:
     observe, channels, counts = _observation(env, entry.cells)
     shape = (*entry.cells, channels)
     init, step = _rules(env, entry)
+
+    def draw(state: State) -> str:
+        return entry.draw(jax.tree.map(np.asarray, state.board), bool(state.terminal))
+
     return Game(
         name=name,
         num_players=1,
@@ -54,7 +59,7 @@ def make_functional(name: str) -> Game:
         step=step,
         observe=lambda state: observe(state).reshape(shape),
         symmetries=no_symmetries(shape[0] * shape[1], len(entry.moves)),
-        notation=_notation(entry),
+        notation=word_notation(entry.moves, draw),
         count_planes=counts,
         reward_scale=entry.reward_scale,
         time_limit=entry.time_limit,
@@ -68,12 +73,13 @@ def _rules(env: FuncEnv, entry: Entry) -> tuple[Callable[..., State], Callable[.
     everything = jnp.ones(len(entry.moves), bool)
     going_on = jnp.float32(entry.discount)
 
-    def transition(board: Board, action: jax.Array, key: jax.Array) -> Board:
-        return env.transition(board, (action + lowest).reshape(space.shape), key)
+    def own(action: jax.Array) -> jax.Array:
+        """An action as the environment has it."""
+        return (action + lowest).reshape(space.shape)
 
     def like(board: Board) -> Board:
         """The shapes and dtypes that states have once a move was made."""
-        return jax.eval_shape(transition, board, jnp.int32(0), jax.random.key(0))
+        return jax.eval_shape(env.transition, board, own(jnp.int32(0)), jax.random.key(0))
 
     def init(key: jax.Array) -> State:
         first = env.initial(key)
@@ -86,8 +92,8 @@ def _rules(env: FuncEnv, entry: Entry) -> tuple[Callable[..., State], Callable[.
         if entry.conceal is not None:
             concealed_key, key = jax.random.split(key)
             before = entry.conceal(before, concealed_key)
-        board = _shaped(transition(before, action, key), state.board)
-        made = (action + lowest).reshape(space.shape)
+        made = own(action)
+        board = _shaped(env.transition(before, made, key), state.board)
         reward = jnp.asarray(env.reward(before, made, board, key), jnp.float32).reshape(())
         terminal = jnp.asarray(env.terminal(board, key), bool).reshape(())
         after = State(
@@ -133,23 +139,6 @@ def _observation(env: FuncEnv, cells: tuple[int, int]) -> tuple[Callable[[State]
 
     bits = sum(high - low + 1 for low, high in zip(lows, highs, strict=True))
     return one_hot, bits // (cells[0] * cells[1]), ()
-
-
-def _notation(entry: Entry) -> Notation:
-    """A move is its word."""
-
-    def move(state: State, action: int) -> str:
-        return entry.moves[action]
-
-    def action(state: State, text: str) -> int:
-        if text.lower() not in entry.moves:
-            raise ValueError(f"{text!r} is not a move; moves are {', '.join(entry.moves)}")
-        return entry.moves.index(text.lower())
-
-    def board(state: State) -> str:
-        return entry.draw(jax.tree.map(np.asarray, state.board), bool(state.terminal))
-
-    return Notation(move, action, " ", board)
 
 
 TRACK, POLE = 24, 3  # columns to either side of the middle, rows of the pole

@@ -143,6 +143,27 @@ def go_notation(size: int) -> Notation:
     return _cells_notation(size, size, True, {size * size: "pass"}, stones, GO_LETTERS)
 
 
+def word_notation(words: Sequence[str], board: Callable[[State], str], illegal: str = "{} is not legal") -> Notation:
+    """A move is a word.
+
+    Args:
+      illegal: what is said of one that is not legal, {} standing for it.
+    """
+
+    def move(state: State, action: int) -> str:
+        return words[action]
+
+    def action(state: State, text: str) -> int:
+        word = text.lower()
+        if word not in words:
+            raise ValueError(f"{text!r} is not a move; moves are {', '.join(words)}")
+        if not bool(state.legal[words.index(word)]):
+            raise ValueError(illegal.format(word))
+        return words.index(word)
+
+    return Notation(move, action, " ", board)
+
+
 def numbered_notation(observe: Callable[[State], jax.Array]) -> Notation:
     """For a game that azero does not know: a move is its number, a board the first plane set in each cell."""
 

@@ -19,7 +19,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from games.core import Chance, Game, Notation, State, Symmetries, fixed_if_terminal, step_by_chance
+from games.core import Chance, Game, State, Symmetries, fixed_if_terminal, step_by_chance
+from games.notation import word_notation
 from games.symmetries import dihedral
 
 MOVES = ("up", "right", "down", "left")
@@ -150,23 +151,10 @@ def _symmetries() -> Symmetries:
     return Symmetries(dihedral(SIZE, SIZE).cells, np.array([[edges.index(e) for e in row] for row in turned], np.int32))
 
 
-def _notation() -> Notation:
-    def move(state: State, action: int) -> str:
-        return MOVES[action]
-
-    def action(state: State, text: str) -> int:
-        if text.lower() not in MOVES:
-            raise ValueError(f"{text!r} is not a move; moves are {', '.join(MOVES)}")
-        number = MOVES.index(text.lower())
-        if not bool(state.legal[number]):
-            raise ValueError(f"nothing moves {text.lower()}")
-        return number
-
-    def board(state: State) -> str:
-        cells = np.asarray(exponents(jax.tree.map(np.asarray, state.board)))
-        return "\n".join("".join(f"{1 << tile if tile else '.':>6}" for tile in row) for row in cells)
-
-    return Notation(move, action, " ", board)
+def draw(state: State) -> str:
+    """The tiles, as they count."""
+    cells = np.asarray(exponents(jax.tree.map(np.asarray, state.board)))
+    return "\n".join("".join(f"{1 << tile if tile else '.':>6}" for tile in row) for row in cells)
 
 
 def make_2048() -> Game:
@@ -182,7 +170,7 @@ def make_2048() -> Game:
         step=step_by_chance(chance),
         observe=observe,
         symmetries=_symmetries(),
-        notation=_notation(),
+        notation=word_notation(MOVES, draw, illegal="nothing moves {}"),
         reward_scale=SCALE,
         time_limit=TIME_LIMIT,
         chance=chance,

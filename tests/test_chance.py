@@ -364,7 +364,7 @@ SURE = {
 
 @pytest.mark.parametrize("case", SURE)
 def test_where_only_one_thing_can_happen_the_search_is_that_without_chance(case: str) -> None:
-    game, evaluate = make_toy(5, ((0.3, 0.1, 0.5, 0.2, 0.9),))  # type: ignore[arg-type]
+    game, evaluate = make_toy(5, ((0.3, 0.1, 0.5, 0.2, 0.9),))
     states = roots(game, 64, 8)
     sure = make_sure(game)
     wrapped = states._replace(board=Sure(states.board, states.to_play, states.discount))

@@ -49,7 +49,7 @@ SPIEL = {
 @pytest.mark.parametrize("name", SPIEL)
 def test_open_spiel(name: str) -> None:
     """Legal moves, whose turn, the end and its result. OpenSpiel's Othello ends before passes that both must make."""
-    pyspiel = pytest.importorskip("pyspiel")
+    pyspiel = pytest.importorskip("pyspiel", reason="Open Spiel is not there; install it: pip install open_spiel")
     spiel_name, renamed, without = SPIEL[name]
     spiel_game = pyspiel.load_game(spiel_name)
     game = games.make(name)

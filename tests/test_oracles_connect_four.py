@@ -148,7 +148,7 @@ def script() -> types.ModuleType:
 
 
 def test_labels_against_the_solver_without_its_book() -> None:
-    bitbully = pytest.importorskip("bitbully")
+    bitbully = pytest.importorskip("bitbully", reason="bitbully is not there; install it: pip install bitbully")
     labels, keys = labelled()
     agent = bitbully.BitBully(opening_book=None)
     searchable = np.flatnonzero(connect_four.plies(keys) >= 16)
@@ -161,7 +161,7 @@ def test_labels_against_the_solver_without_its_book() -> None:
 
 
 def test_early_labels_against_the_solver() -> None:
-    pytest.importorskip("bitbully")
+    pytest.importorskip("bitbully", reason="bitbully is not there; install it: pip install bitbully")
     labels, keys = labelled()
     solver = script().Solver()
     early = np.flatnonzero(connect_four.plies(keys) <= 11)
@@ -171,7 +171,7 @@ def test_early_labels_against_the_solver() -> None:
 
 
 def test_the_uci_data_set_has_its_wins_losses_and_draws(capsys: pytest.CaptureFixture[str]) -> None:
-    pytest.importorskip("bitbully")
+    pytest.importorskip("bitbully", reason="bitbully is not there; install it: pip install bitbully")
     assert script().main(["--check-uci"]) == 0
     assert "44,473" in capsys.readouterr().out
 
@@ -182,7 +182,7 @@ def test_a_wrong_solver_fails_the_check(capsys: pytest.CaptureFixture[str]) -> N
 
 
 def test_the_generator_gives_the_same_file_each_time(tmp_path: Path) -> None:
-    pytest.importorskip("bitbully")
+    pytest.importorskip("bitbully", reason="bitbully is not there; install it: pip install bitbully")
     module = script()
     files = [tmp_path / "one.npz", tmp_path / "two.npz"]
     for file in files:

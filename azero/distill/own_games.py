@@ -1,14 +1,14 @@
 """Games that the student plays by itself, without a search: what it meets there is what it will have to answer."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from azero.distill.core import log_policy
 from azero.network import Network, Params
-from games.core import Game, State
+from games.core import Game, State, rows_where
 
 
 class OwnGames(NamedTuple):
@@ -44,24 +44,15 @@ def make_own_play(
         def move(carry: tuple[OwnGames, State], number: jax.Array) -> tuple[tuple[OwnGames, State], None]:
             games, met = carry
             move_key, step_key, new_key = jax.random.split(jax.random.fold_in(play_key, number), 3)
-            met = _where(when == number, games.state, met)
+            met = rows_where(when == number, games.state, met)
             action = choose(params, games.state, move_key)
             after = OwnGames(jax.vmap(game.step)(games.state, action, jax.random.split(step_key, count)), games.ply + 1)
             over = after.state.terminal
             if game.time_limit:
                 over |= after.ply >= game.time_limit
-            return (_where(over, begin_own_games(game, count, new_key), after), met), None
+            return (rows_where(over, begin_own_games(game, count, new_key), after), met), None
 
         (games, met), _ = jax.lax.scan(move, (games, games.state), jnp.arange(plies))
         return games, met
 
     return play
-
-
-def _where(mask: jax.Array, new: Any, old: Any) -> Any:
-    """Rows of `new` where mask bool [B], else of `old`."""
-
-    def rows(one: jax.Array, other: jax.Array) -> jax.Array:
-        return jnp.where(mask.reshape(mask.shape + (1,) * (one.ndim - 1)), one, other)
-
-    return jax.tree.map(rows, new, old)

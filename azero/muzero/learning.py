@@ -6,7 +6,7 @@ import jax.numpy as jnp
 from azero.config import Config
 from azero.distill import Distiller, make_distiller
 from azero.distill.core import Learner, Losses, expectation
-from azero.muzero.network import Foreseen, Unroller
+from azero.muzero.network import Foreseen, Unroller, holds_numbers
 from azero.muzero.sequences import Unrolled
 from azero.muzero.support import atoms, expected, two_hot
 from games.core import Game
@@ -59,9 +59,8 @@ def _parts(game: Game, batch: Unrolled, foreseen: Foreseen, fixed: jax.Array) ->
 
 def _of_boards(game: Game, logits: jax.Array, observation: jax.Array) -> jax.Array:
     """Cross-entropy of the cells in nats, and squared error of the counts, [M, K + 1]: their means over the board."""
-    counts = jnp.zeros(observation.shape[-1], bool).at[jnp.array(game.count_planes, int)].set(True)
     cells = jnp.logaddexp(0.0, logits) - observation * logits
-    return jnp.where(counts, jnp.square(logits - observation), cells).mean(axis=(2, 3, 4))
+    return jnp.where(holds_numbers(game), jnp.square(logits - observation), cells).mean(axis=(2, 3, 4))
 
 
 def _losses(

@@ -234,10 +234,14 @@ def network_of(config: Config, game: Game) -> Network:
     return make_network(config.network, game) if config.model == "rules" else make_unroller(config, game).network
 
 
+def holds_numbers(game: Game) -> np.ndarray:
+    """bool [C], of the planes of an observation: it holds any number, and not bits."""
+    return np.isin(np.arange(game.observation_shape[2]), game.count_planes)
+
+
 def board_of(game: Game, logits: jax.Array) -> jax.Array:
     """The observations float32 [M, H, W, C] that logits of them stand for."""
-    counts = jnp.zeros(logits.shape[-1], bool).at[jnp.array(game.count_planes, int)].set(True)
-    return jnp.where(counts, logits, (logits > 0).astype(jnp.float32))
+    return jnp.where(holds_numbers(game), logits, (logits > 0).astype(jnp.float32))
 
 
 def _unrolled(made: _Model, options: MuZeroConfig, boards: bool, observation: jax.Array, moves: jax.Array) -> Foreseen:

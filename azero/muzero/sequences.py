@@ -5,7 +5,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from azero.config import Config
 from azero.replay import MOST_ADDED, Position, pack, stored_policy, unpack
@@ -221,9 +220,3 @@ def refreshed(
         came=plies.came._replace(value=plies.came.value.at[row, place].set(value)),
     )
     return store._replace(plies=plies)
-
-
-def bytes_per_ply(game: Game, config: Config) -> int:
-    """What one stored ply takes."""
-    store = jax.eval_shape(lambda: empty(game, config, 1))
-    return sum(int(np.prod(leaf.shape[2:])) * leaf.dtype.itemsize for leaf in jax.tree.leaves(store.plies)) + 4

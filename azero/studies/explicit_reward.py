@@ -141,7 +141,7 @@ def taught(
 ) -> tuple[Network, Params, dict[str, float]]:
     """The network of an arm after training on the masked game, its parameters, and its last losses."""
     config, found = config_of(whole, arm, seed, settings), detecting(shape, arm, settings)
-    game = masked(whole, lines(shape.height, shape.width, shape.length, (settings.left_out,)))
+    game = without(whole, shape, settings)
 
     def lessons(config: Config, game: Game, devices: int) -> Lessons:
         if found is None:
@@ -157,20 +157,27 @@ def taught(
     return network, jax.device_get(state.average), {name: float(value) for name, value in said.items()}
 
 
+def without(whole: Game, shape: Shape, settings: Settings) -> Game:
+    """The game in which no line of the class that is left out is ever completed."""
+    return masked(whole, lines(shape.height, shape.width, shape.length, (settings.left_out,)))
+
+
 def questions(whole: Game, shape: Shape, settings: Settings) -> dict[str, Questions]:
     """`inside`: positions of masked play in which r and r' agree on every move. `outside`: positions of the whole game
     in which no move is best by both."""
     ways = tuple(name for name in DIRECTIONS if name != settings.left_out)
-    rules, other = connect_rules("whole", shape), connect_rules("other", shape, ways)
-    tables = solve(rules), solve(other)
+    other = connect_rules("other", shape, ways)
+    table, oracle = solve(other), whole.oracle
+    assert oracle is not None
+    exact = oracle().q
+    assert exact is not None
     found = {}
     for name in ("inside", "outside"):
-        left_out = lines(shape.height, shape.width, shape.length, (settings.left_out,))
-        states = wandered(masked(whole, left_out) if name == "inside" else whole, 40 * settings.positions)
+        states = wandered(without(whole, shape, settings) if name == "inside" else whole, 40 * settings.positions)
         first, second = bits_from_stones(states.board)
-        keys, rows = np.unique(rules.key(first, second), return_index=True)
+        keys, rows = np.unique(other.key(first, second), return_index=True)
         states = jax.tree.map(lambda leaf, rows=rows: leaf[rows], states)
-        q, q_other = exact_moves(rules, tables[0], keys)[0], exact_moves(other, tables[1], keys)[0]
+        q, q_other = exact(states)[0], exact_moves(other, table, keys)[0]
         best, best_other = q == q.max(axis=1, keepdims=True), q_other == q_other.max(axis=1, keepdims=True)
         wanted = (q == q_other).all(axis=1) if name == "inside" else ~(best & best_other).any(axis=1)
         wanted &= ((q != ILLEGAL) & ~best).any(axis=1)  # a move can be wrong

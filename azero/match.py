@@ -92,7 +92,7 @@ def play_match(
     lost = [one.points for one in over.values() if one.given_up and one.pair < end]
     different = {openings.actions[pair].tobytes() for pair in range(end)}
     return match_result(points[:, 0], points[:, 1])._replace(
-        gave_up=(lost.count(0.0), lost.count(1.0)), openings=len(different)
+        gave_up=(lost.count(0.0), lost.count(1.0)), openings=end if game.chance else len(different)
     )
 
 

@@ -7,6 +7,7 @@ checkpoints/connect_four      a folder of weights; those that come with azero ar
 policy:runs/c4                the network's own move
 rollout:simulations=1000      tree search with random playouts
 random, oracle, human
+gnubg:plies=2                 GNU Backgammon
 gtp:gnugo --mode gtp          a program that speaks GTP or UCI, with options before the colon, as in
 uci[seconds=0.1]:stockfish
 """
@@ -39,7 +40,7 @@ from games.notation import jitted
 
 logger = logging.getLogger(__name__)
 
-PLAIN = ("random", "rollout", "oracle", "human")  # players that need no checkpoint
+PLAIN = ("random", "rollout", "oracle", "human", "gnubg")  # players that need no checkpoint
 ROLLOUT = SearchConfig(algorithm="puct", simulations=1000)
 SEARCH_OPTIONS = (
     "simulations", "algorithm", "considered", "value_scale", "maxvisit_init", "rescale_values", "c_init", "fpu",
@@ -52,6 +53,7 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "random": (),
     "oracle": (),
     "human": (),
+    "gnubg": ("plies",),
     "gtp": (),  # those of engines are read where the engine is asked which it has
     "uci": (),
 }
@@ -254,13 +256,22 @@ def _plain(named: Named, game: Game) -> Player:
             return Player(named.text, ways.oracle_answers(game))
         case "human":
             return Player(named.text, ways.human_answers(game), person=True)
-        case "gtp" | "uci":
-            playing = engine_playing(read_program(named.text), game)
+        case "gtp" | "uci" | "gnubg":
+            playing = _engine(named, game)
             return Player(named.text, functools.partial(_no_judge, named.text), playing=playing)
         case _:
             search = _search(named, rollout_search(game))
             model = by_rules(game, ways.playout_judge(game))
             return _searcher(named.text, search, game, model, None, _reuse(named, search))
+
+
+def _engine(named: Named, game: Game) -> Playing:
+    if named.kind == "gnubg":
+        from azero.engines.gnubg import gnubg_playing  # which needs the rules of backgammon
+
+        plies: int = read_value(named.text, "plies", named.options.get("plies", "0"), int)
+        return gnubg_playing(named.text, plies, game)
+    return engine_playing(read_program(named.text), game)
 
 
 def _no_judge(name: str, states: State, key: jax.Array) -> Answer:

@@ -147,6 +147,20 @@ PRESETS: dict[str, Preset] = {
         2.0,
         "2 minutes on 2 CPU cores: the network returns -0.04, of -0.043 at best (20,000 episodes, one seed)",
     ),
+    "backgammon": Preset(
+        Config(
+            game="backgammon",
+            network=NetworkConfig(width=256, blocks=2),
+            search=SearchConfig(simulations=16),
+            selfplay=SelfPlayConfig(games=256, plies=32, opening_plies=0),
+            targets=TargetConfig(value_lambda=0.8),
+            learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=1e-3, ema=0.995),
+            replay=ReplayConfig(capacity=1_000_000, minimum=100_000),
+            report=ReportConfig(strength_every=10),
+        ),
+        60.0,
+        "not measured",
+    ),
     "2048": Preset(
         Config(
             game="2048",

@@ -30,7 +30,7 @@ class MatchResult(NamedTuple):
     by_colour: dict[str, Tally]  # "first": games in which the player moved first, "second": the others
     pairs: tuple[float, ...]  # points per game of each pair, in the order of the openings
     gave_up: tuple[int, int] = (0, 0)  # games that the first and the second player gave up or forfeited
-    openings: int = 0  # different ones among the pairs
+    openings: int = 0  # different ones among the pairs; where there is chance, each pair has its own
 
 
 class Sprt(NamedTuple):

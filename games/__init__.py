@@ -18,15 +18,15 @@ PGX_GAMES = (
     "shogi",
 )
 OWN_GAMES = ("tic_tac_toe", "connect_four", "connect_four_5x4", "connect_four_4x4")
-OF_CHANCE = ("2048",)  # for one player, with rules that say what chance does
+OF_CHANCE = ("2048", "backgammon")  # with rules that say what chance does
 GYM = "gym:"  # before the id of an environment that the host steps
 FUNCTIONAL = ("cartpole", "cliff_walking", "blackjack")  # Gymnasium's, for one player
-FOR_TWO = OWN_GAMES + PGX_GAMES
+FOR_TWO = OWN_GAMES + PGX_GAMES + ("backgammon",)
 
 
 def names() -> tuple[str, ...]:
     """The names of all games that come with azero."""
-    return FOR_TWO + FUNCTIONAL + OF_CHANCE
+    return FOR_TWO + FUNCTIONAL + ("2048",)
 
 
 @functools.cache
@@ -57,6 +57,10 @@ def make(name: str) -> "Game":
         from games.two_thousand_forty_eight import make_2048
 
         return make_2048()
+    if name == "backgammon":
+        from games.backgammon import make_backgammon
+
+        return make_backgammon()
     if name.startswith(GYM):
         from games.hosted import make_hosted
 

@@ -61,7 +61,8 @@ def play_moves(game: Game, text: str) -> tuple[list[State], list[int]]:
 
     Args:
       game: its step is compiled once and then reused.
-      text: moves as the game's notation writes them, with its separator between them.
+      text: moves as the game's notation writes them, with its separator between them. Chances are the same for all
+        texts.
 
     Returns:
       The positions, the first and last among them, and the actions between them.
@@ -76,7 +77,7 @@ def play_moves(game: Game, text: str) -> tuple[list[State], list[int]]:
     actions: list[int] = []
     for number, move in enumerate(moves, start=1):
         actions.append(read_move(game, states[-1], number, move))
-        states.append(jitted(game.step)(states[-1], jnp.int32(actions[-1]), key))
+        states.append(jitted(game.step)(states[-1], jnp.int32(actions[-1]), jax.random.fold_in(key, number)))
     return states, actions
 
 

@@ -80,7 +80,7 @@ def leaves_equal(left: Any, right: Any) -> bool:
 def test_record_says_what_the_functions_give(run: Played) -> None:
     game, state = run.game, run.state(0)
     assert game.name in games.names()
-    assert game.num_players == (2 if game.name in BOARD_GAMES else 1)
+    assert game.num_players == (2 if game.name in games.FOR_TWO else 1)
     assert run.planes.shape[2:] == game.observation_shape
     assert run.planes.dtype == np.float32
     dtypes = {"to_play": np.int32, "legal": bool, "reward": np.float32, "discount": np.float32, "terminal": bool}

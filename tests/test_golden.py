@@ -42,7 +42,7 @@ def replay(game: Game, moves: list[str], finish: bool = False) -> tuple[list[Sta
         else:
             action = int(random.choice(np.flatnonzero(np.asarray(states[-1].legal))))
         played.append(game.notation.move(states[-1], action))
-        states.append(step(states[-1], jnp.int32(action), key))
+        states.append(step(states[-1], jnp.int32(action), jax.random.fold_in(key, len(states))))
     return states, played
 
 

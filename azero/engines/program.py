@@ -11,6 +11,7 @@ from azero.options import read_options
 PROTOCOLS = ("gtp", "uci")
 PACKAGES = {
     "gnugo": "gnugo", "gtp-rhino": "grhino", "stockfish": "stockfish", "fairy-stockfish": "fairy-stockfish",
+    "gnubg": "gnubg",
 }  # fmt: skip
 ELSEWHERE = "/usr/games:/usr/local/games"  # where Debian puts games; root's PATH lacks it
 FORM = re.compile(r"(?P<kind>gtp|uci)(\[(?P<options>[^]]*)\])?(:(?P<command>.*))?", re.DOTALL)
@@ -48,7 +49,7 @@ def read_program(text: str) -> Program:
         raise ValueError(f"{text!r} names no command; an engine is written like {example}")
     if found["options"] == "":
         raise ValueError(f"{text}: there is nothing in the square brackets; options are written [name=value]")
-    return Program(text, found["kind"], (_path(text, words[0]), *words[1:]), found["options"])
+    return Program(text, found["kind"], (program_path(text, words[0]), *words[1:]), found["options"])
 
 
 def split_options(program: Program, known: tuple[str, ...]) -> dict[str, str]:
@@ -56,8 +57,8 @@ def split_options(program: Program, known: tuple[str, ...]) -> dict[str, str]:
     return {} if program.options is None else read_options(program.text, program.options, known)
 
 
-def _path(text: str, name: str) -> str:
-    """Where a program is."""
+def program_path(text: str, name: str) -> str:
+    """Where a program is; ValueError, with the player's text in front, where there is none."""
     path = shutil.which(name) or (None if "/" in name else shutil.which(name, path=ELSEWHERE))
     if path:
         return path

@@ -25,7 +25,7 @@ from azero.web.desk import Desk, Found
 from azero.web.guards import Guard
 from azero.web.lines import Line, Lines, Refused
 from azero.web.roster import DEFAULT_LEVEL, LEVELS, Entry, Roster, has_table, level, run_folders, usual
-from games import FOR_TWO, make
+from games import FOR_TWO, OF_CHANCE, make
 from games.core import Game
 
 STATIC = Path(__file__).parent / "static"
@@ -82,9 +82,9 @@ class Page:
         return make(name)
 
     def games(self) -> list[str]:
-        """The names of all games offered, those for two, the served player's first."""
+        """The names of all games offered, those for two without dice, the served player's first."""
         first = self.roster.game.name
-        return [first, *(name for name in FOR_TWO if name != first)]
+        return [first, *(name for name in FOR_TWO if name not in (first, *OF_CHANCE))]
 
     def line(self, position: Position) -> Line:
         """The position that was asked about."""

@@ -185,13 +185,15 @@ def served(player: str | None, game_name: str | None, default: str) -> tuple[str
             make(game_name)
             player = f"checkpoints/{game_name}" if game_name in shipped() else "rollout"
     named = parse_player(player)
-    if named.kind in ("human", "gtp", "uci"):
+    if named.kind in ("human", "gnubg", "gtp", "uci"):
         raise ValueError(f"{player}: the page asks networks, rollout, oracle and random, no {named.kind} player")
     if named.folder is None and game_name is None:
         game_name = default
     _, game = make_players([player], game_name)
     if game.num_players != 2:
         raise ValueError(f"{game.name} is not a game for two players")
+    if game.chance:
+        raise ValueError(f"the page has no dice; for {game.name} there is azero play {player}")
     return _at_step(player, named), game
 
 

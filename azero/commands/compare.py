@@ -48,7 +48,7 @@ class Compare:
     config: str = ""
     """A config.json whose fields replace those of the game's preset, for all variants."""
     study: str = ""
-    """An experiment beyond the table: mimicry or overoptimization."""
+    """An experiment beyond the table: mimicry, overoptimization or explicit_reward."""
     json: tyro.conf.FlagCreatePairsOff[bool] = False
     """Print the means and intervals as one JSON document on stdout."""
 

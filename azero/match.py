@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,7 @@ import numpy as np
 from azero.answers import GIVEN_UP, NO_MOVE, Memory, Playing, forgetful
 from azero.openings import Openings, random_openings
 from azero.players import Player
-from azero.score import MatchResult, match_result
+from azero.score import MatchResult, match_result, mean_of_pairs
 from games.core import Game, State
 
 MOST_AT_ONCE = 512  # states in one call of a player: bounds the memory of its trees
@@ -29,6 +29,8 @@ class Played(NamedTuple):
     moves: tuple[int, ...]
     points: float  # of the first of the two players: 1, 1/2 or 0
     given_up: str = ""  # why the loser gave it up or forfeited it
+    won: float | None = None  # by the first of the two players, in the game's units; None where a win is just a win
+    texts: tuple[str, ...] = ()  # the moves as the game writes them, where chance keeps them from being made again
 
 
 def play_match(
@@ -50,7 +52,8 @@ def play_match(
 
     Args:
       games: even, at least 2.
-      opening_plies: an opening is 0 to so many uniformly random moves that do not end the game.
+      opening_plies: an opening is 0 to so many uniformly random moves that do not end the game; none where chance
+        begins each game in its own way.
       progress: called after every ply with the games that have ended and their number.
       openings: in place of random ones, one for each pair of games.
       done: games that were played before.
@@ -92,7 +95,9 @@ def play_match(
     lost = [one.points for one in over.values() if one.given_up and one.pair < end]
     different = {openings.actions[pair].tobytes() for pair in range(end)}
     return match_result(points[:, 0], points[:, 1])._replace(
-        gave_up=(lost.count(0.0), lost.count(1.0)), openings=end if game.chance else len(different)
+        gave_up=(lost.count(0.0), lost.count(1.0)),
+        openings=end if game.chance else len(different),
+        won=None if game.reward_scale == 1 else mean_of_pairs(_by_pair(over, end, lambda one: one.won)),
     )
 
 
@@ -106,7 +111,12 @@ def check_sizes(games: int, opening_plies: int) -> None:
 
 def _points(over: dict[tuple[int, int], Played], end: int) -> np.ndarray:
     """Points of the first player, float64 [end, 2], in the first pairs: where it moved first, and second."""
-    return np.array([[over[pair, seat].points for seat in (0, 1)] for pair in range(end)])
+    return _by_pair(over, end, lambda one: one.points)
+
+
+def _by_pair(over: dict[tuple[int, int], Played], end: int, found: Callable[[Played], Any]) -> np.ndarray:
+    """What is found in both games of the first pairs, float64 [end, 2]."""
+    return np.array([[found(over[pair, seat]) for seat in (0, 1)] for pair in range(end)], np.float64)
 
 
 def _pairs_at_once(players: tuple[Player, Player], openings: Openings) -> int:
@@ -133,6 +143,7 @@ class _Table:
             self._tell(actions)
         self.moves: list[list[int]] = [row[row != NO_MOVE].tolist() for row in opened]
         self.begun = [len(moves) for moves in self.moves]
+        self.texts: list[list[str]] = [[] for _ in rows]
         self.total = np.zeros(len(rows))  # rewards of the first player
         self.reasons = [""] * len(rows)
         self.given_up = np.zeros(len(rows), bool)
@@ -140,12 +151,21 @@ class _Table:
     def make(self, actions: np.ndarray, key: jax.Array) -> None:
         """A move in each game, int32 [B] or NO_MOVE."""
         mover = np.asarray(self.states.to_play)
+        if self.game.chance:
+            self._write(actions)
         self.states = _stepper(self.game.step)(self.states, actions, self.pairs, key)
         self._tell(actions)
         rewards = np.asarray(self.states.reward) * np.where(mover == self.seats, 1, -1)
         for row in np.flatnonzero(actions != NO_MOVE).tolist():
             self.moves[row].append(int(actions[row]))
             self.total[row] += rewards[row]
+
+    def _write(self, actions: np.ndarray) -> None:
+        """Notes the texts of moves that are about to be made."""
+        states = jax.device_get(self.states)
+        for row in np.flatnonzero(actions != NO_MOVE).tolist():
+            state = jax.tree.map(lambda leaf, row=row: leaf[row], states)
+            self.texts[row].append(self.game.notation.move(state, int(actions[row])))
 
     def _tell(self, actions: np.ndarray) -> None:
         """Tells the players of the moves made."""
@@ -175,7 +195,11 @@ class _Table:
     def played(self, row: int) -> Played:
         """A game that has ended."""
         points = float((np.sign(self.total[row]) + 1) / 2)
-        return Played(*self.rows[row], self.begun[row], tuple(self.moves[row]), points, self.reasons[row])
+        won = None if self.game.reward_scale == 1 else float(self.total[row] / self.game.reward_scale)
+        return Played(
+            *self.rows[row], self.begun[row], tuple(self.moves[row]), points, self.reasons[row],
+            won, tuple(self.texts[row]),
+        )  # fmt: skip
 
 
 def _play(

@@ -22,7 +22,11 @@ class Openings(NamedTuple):
 
 
 def random_openings(game: Game, count: int, plies: int, key: jax.Array) -> Openings:
-    """`count` openings of 0 to `plies` random moves, evenly; a move that would end its game is left out."""
+    """`count` openings of 0 to `plies` random moves, evenly; a move that would end its game is left out.
+
+    Where there is chance, it alone begins the games.
+    """
+    plies = 0 if game.chance else plies
     actions, states = _opener(game.init, game.step, plies)(jax.random.split(key, count))
     return Openings(np.asarray(actions), states)
 
@@ -53,8 +57,11 @@ def read_openings(game: Game, lines: Iterable[str]) -> Openings:
     What follows # is a comment; a line that is a comment alone is passed over.
 
     Raises:
-      ValueError: the first bad line by its number: a move cannot be read or is illegal, or the game is over.
+      ValueError: the first bad line by its number: a move cannot be read or is illegal, or the game is over; or there
+        is chance in the game.
     """
+    if game.chance:
+        raise ValueError(f"moves alone do not say how a game of {game.name} began")
     played, states = [], []
     for number, line in enumerate(lines, start=1):
         text, comment, _ = line.partition("#")

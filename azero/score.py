@@ -31,6 +31,8 @@ class MatchResult(NamedTuple):
     pairs: tuple[float, ...]  # points per game of each pair, in the order of the openings
     gave_up: tuple[int, int] = (0, 0)  # games that the first and the second player gave up or forfeited
     openings: int = 0  # different ones among the pairs; where there is chance, each pair has its own
+    won: tuple[float, float | None, float | None] | None = None
+    # in a game, in the game's units, and the ends of its 95 % interval; None where a win is just a win
 
 
 class Sprt(NamedTuple):
@@ -86,6 +88,20 @@ def pair_interval(pairs: np.ndarray) -> tuple[float, float]:
         return wilson(mean, count)
     variance = (float(((pairs - mean) ** 2).sum()) + largest) / count
     return wilson(mean, count * largest / min(variance, largest))
+
+
+def mean_of_pairs(won: np.ndarray) -> tuple[float, float | None, float | None]:
+    """The mean over games and its 95 % interval, by the normal distribution; one pair has no interval.
+
+    Args:
+      won: float [n, 2], in both games of each pair.
+    """
+    pairs = won.mean(axis=1)
+    mean = float(pairs.mean())
+    if len(pairs) == 1:
+        return mean, None, None
+    reach = Z * float(pairs.std(ddof=1)) / math.sqrt(len(pairs))
+    return mean, mean - reach, mean + reach
 
 
 def superiority(pairs: np.ndarray) -> float:

@@ -62,7 +62,7 @@ class Scorebook:
             if one.given_up:
                 said += f"; {self.players[int(one.points)]} loses: {one.given_up}"
             result = (2 * one.points - 1) * (1 if one.seat == 0 else -1)
-            written.append(Written(names, _moves(self.game, one.moves), result, said))
+            written.append(Written(names, one.texts or _moves(self.game, one.moves), result, said))
         write_records(self.game, self.record, written)
 
 
@@ -102,7 +102,8 @@ def _read(path: Path) -> list[Played]:
     for number, line in enumerate(whole.decode().splitlines(), start=1):
         try:
             one = Played(**json.loads(line))
-            played.append(one._replace(moves=tuple(int(move) for move in one.moves), points=float(one.points)))
+            moves = tuple(int(move) for move in one.moves)
+            played.append(one._replace(moves=moves, points=float(one.points), texts=tuple(one.texts)))
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: line {number} is not a game of a match: {error}") from None
     return played

@@ -1,5 +1,6 @@
 """GNU Backgammon as a player: the real program, and programs that misbehave."""
 
+import json
 import re
 import sys
 
@@ -93,7 +94,7 @@ def test_a_match_of_whole_games() -> None:
     """Its moves are legal to the end of every game, and better than random ones in all of them."""
     need_gnubg()
     players = [make_player(text, "backgammon")[0] for text in ("gnubg", "random")]
-    result = play_match(GAME, players[0], players[1], games=16, opening_plies=0)
+    result = play_match(GAME, players[0], players[1], games=16)
     assert (result.wins, result.gave_up, result.openings) == (16, (0, 0), 8)
 
 
@@ -151,11 +152,34 @@ def test_what_is_refused(tmp_path, monkeypatch, text: str, message: str) -> None
         make_player(text, "backgammon")
 
 
-def test_other_games_and_begun_turns_are_refused(tmp_path, monkeypatch, capsys) -> None:
+def test_other_games_and_begun_turns_are_refused() -> None:
     need_gnubg()
     with pytest.raises(ValueError, match=r"^gnubg plays backgammon, not tic_tac_toe$"):
         make_player("gnubg", "tic_tac_toe")
+    player = make_player("gnubg", "backgammon")[0]
+    assert player.playing
+    begun = one(position(*START, [3]))
+    with pytest.raises(ValueError, match=r"^gnubg plays whole turns, so a game must not begin within one$"):
+        player.playing.answer(player.playing.begin(begun), begun, jax.random.key(0), np.zeros(1, np.int32))
+
+
+def test_a_match_by_command(tmp_path, monkeypatch, capsys) -> None:
+    """The record has the moves that were made; points are counted as backgammon does; no random moves come first."""
+    need_gnubg()
     monkeypatch.chdir(tmp_path)
-    assert main(["eval", "gnubg", "random", "--game", "backgammon", "--games", "20", "--opening-plies", "3"]) == 2
-    said = capsys.readouterr().err.strip()
-    assert said == "azero: gnubg plays whole turns, so a game must not begin within one (--opening-plies 0)"
+    assert main(["eval", "gnubg", "random", "--game", "backgammon", "--games", "4", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    mean, low, high = report["won"]
+    assert low < mean < high
+    assert 1 <= mean <= 3
+    lines = (tmp_path / "matches/backgammon/gnubg-random/games.jsonl").read_text().splitlines()
+    games = [json.loads(line) for line in lines]
+    assert mean == pytest.approx(np.mean([game["won"] for game in games]))
+    assert all(game["opening"] == 0 for game in games)
+    for game in games:
+        assert len(game["texts"]) == len(game["moves"])
+        assert game["texts"][-1].split("(")[0].endswith("/off")
+    record = (tmp_path / report["record"]).read_text()
+    assert all(" ".join(game["texts"]) in record for game in games)
+    assert main(["eval", "gnubg", "random", "--game", "backgammon", "--games", "4"]) == 0
+    assert f"won {mean:+.3f} points a game" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from azero.answers import Answer, Playing
 from azero.match import play_match
 from azero.openings import random_openings
 from azero.players import Player, make_player
-from azero.score import elo, match_result, pair_interval, wilson
+from azero.score import elo, match_result, mean_of_pairs, pair_interval, wilson
 from games.core import Game, Notation, State, no_symmetries
 
 
@@ -185,6 +185,13 @@ def test_pairs_are_the_unit_of_the_interval():
     mixed = pair_interval(np.tile([0.0, 1.0], 25))
     assert split[1] - split[0] < 0.2 * (mixed[1] - mixed[0])
     assert mixed == pytest.approx(wilson(0.5, 50), abs=1e-3)
+
+
+def test_what_was_won_by_hand():
+    """Pairs of mean 2 and 0: a mean of 1, a deviation of sqrt 2 and so a standard error of 1."""
+    mean, low, high = mean_of_pairs(np.array([[3.0, 1.0], [-1.0, 1.0]]))
+    assert (mean, low, high) == pytest.approx((1, 1 - 1.959964, 1 + 1.959964))
+    assert mean_of_pairs(np.array([[3.0, 1.0]])) == (2, None, None)
 
 
 def test_result_by_hand():

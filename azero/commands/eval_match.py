@@ -74,6 +74,9 @@ def print_match(report: dict[str, Any]) -> None:
         rows.append((name if name == "all" else f"moving {name}", sum(counts), *counts, f"{score:.3f}"))
     headings = ("", "games", "wins", "draws", "losses", "score")
     print_table(f"{report['game']}: {first} against {second}", headings, rows, left=("",))
+    if report["won"]:
+        mean, low, high = report["won"]
+        print(f"won {mean:+.3f} points a game" + ("" if low is None else f", 95 % interval {low:+.3f} to {high:+.3f}"))
     low, high = report["elo_interval"]
     ends = ("-inf" if low is None else f"{low:+.0f}", "+inf" if high is None else f"{high:+.0f}")
     print(f"Elo difference {report['elo']:+.0f}, 95 % interval {ends[0]} to {ends[1]}")

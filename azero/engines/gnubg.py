@@ -111,7 +111,7 @@ def gnubg_playing(text: str, plies: int, game: Game) -> Playing:
         asked = [int(number) for number in games if number < len(plans)]
         unplanned = [number for number in asked if not plans[number].pairs]
         if not all(turn_begins(host.board.left[number]) for number in unplanned):
-            raise ValueError(f"{text} plays whole turns, so a game must not begin within one (--opening-plies 0)")
+            raise ValueError(f"{text} plays whole turns, so a game must not begin within one")
         replies = {number: found(host, number, plans[number]) for number in asked}
         # A number beyond the games only fills the batch up: any action does.
         said = [replies.get(int(number), (0, "")) for number in games]

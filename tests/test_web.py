@@ -493,6 +493,18 @@ def test_a_run_is_served_at_one_step(place, text, pinned):
     assert f"{run}@7" in first.text
 
 
+@pytest.mark.parametrize(
+    ("game", "message"),
+    [
+        ("cliff_walking", "cliff_walking is not a game for two players"),
+        ("backgammon", "the page has no dice; backgammon is played by azero play backgammon --opponent rollout"),
+    ],
+)
+def test_games_that_the_page_cannot_show_are_refused(game, message):
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        roster.served(None, game, "connect_four")
+
+
 def test_lines_forget_the_oldest(monkeypatch):
     monkeypatch.setattr("azero.web.lines.REMEMBERED", 3)
     lines, game = Lines(), games.make("tic_tac_toe")

@@ -193,7 +193,7 @@ def served(player: str | None, game_name: str | None, default: str) -> tuple[str
     if game.num_players != 2:
         raise ValueError(f"{game.name} is not a game for two players")
     if game.chance:
-        raise ValueError(f"the page has no dice; for {game.name} there is azero play {player}")
+        raise ValueError(f"the page has no dice; {game.name} is played by azero play {game.name} --opponent {player}")
     return _at_step(player, named), game
 
 

@@ -6,6 +6,7 @@ This module imports no JAX, so that help answers at once.
 import dataclasses
 import difflib
 import math
+from collections.abc import Set
 from typing import Annotated, Any, Literal, get_args, get_origin
 
 import tyro
@@ -205,8 +206,11 @@ def field(config: Any, path: str) -> Any:
     return config
 
 
-def check(config: Config) -> None:
+def check(config: Config, given: Set[str] = frozenset()) -> None:
     """Refuse values that no run could mean.
+
+    Args:
+      given: dotted names of options that were asked for by name, so that they count even with their default values.
 
     Raises:
       ValueError: one line with the field, what it was and what it must be.
@@ -235,11 +239,11 @@ def check(config: Config) -> None:
         )
     if config.learn.ema == 1:
         raise ValueError("learn.ema must be below 1, or the average never moves")
-    check_options(config.distilled, config.distill, config.reward)
+    check_options(config.distilled, config.distill, config.reward, given)
     search, plies = config.search, config.selfplay.plies
     if config.model == "rules" and config.game.startswith(GYM):
         raise ValueError(f"{config.game} steps on the host, where no tree can follow its rules; take model learned")
-    check_model(config.model, config.muzero, config.distilled, search.algorithm, plies)
+    check_model(config.model, config.muzero, config.distilled, search.algorithm, plies, given)
     if config.model != "rules" and (config.demonstrations or config.overseer):
         raise ValueError(f"model {config.model} cannot begin with demonstrations or an overseer: they hold no rewards")
     if config.demonstrations and config.overseer:

@@ -376,6 +376,10 @@ def test_what_no_learned_run_could_mean_is_refused(changed, message):
     with pytest.raises(ValueError, match=message):
         check(dataclasses.replace(CONFIG, **changed))
     check(CONFIG)
+    plain = dataclasses.replace(CONFIG, model="rules", muzero=MuZeroConfig())
+    check(plain, {"search.simulations"})
+    with pytest.raises(ValueError, match=r"muzero\.unroll does not apply to model rules"):
+        check(plain, {"muzero.unroll"})
 
 
 def test_a_game_without_a_reward_function_is_refused():

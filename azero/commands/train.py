@@ -16,7 +16,6 @@ import tyro
 import games
 from azero.commands.arguments import parse
 from azero.config import Config, check, from_dict, to_dict
-from azero.kinds import check_options
 from azero.presets import preset
 from azero.startup import cores, start_jax
 
@@ -63,8 +62,7 @@ def main(words: Sequence[str]) -> int:
     if arguments.game not in games.names() and ":" not in arguments.game:
         games.make(arguments.game)  # says what is wrong with the name
     config = dataclasses.replace(arguments.config_tree, game=arguments.game)
-    check(config)
-    check_options(config.distilled, config.distill, config.reward, _given(words))
+    check(config, _given(words))
     if config.report.wandb and importlib.util.find_spec("wandb") is None:
         raise ValueError("report.wandb needs the extra: pip install 'azero[wandb]'")
     for name in ("minutes", "iterations", "evaluations"):

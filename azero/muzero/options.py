@@ -1,6 +1,7 @@
 """The settings of a learned model. Imports no JAX."""
 
 import dataclasses
+from collections.abc import Set
 from typing import Literal
 
 Kind = Literal["rules", "learned", "learned_explicit_reward"]
@@ -26,20 +27,23 @@ class MuZeroConfig:
     """Positions are drawn by their value error to this power; 0 draws evenly."""
 
 
-def check_model(kind: Kind, muzero: MuZeroConfig, distilled: str, algorithm: str, plies: int) -> None:
+def check_model(
+    kind: Kind, muzero: MuZeroConfig, distilled: str, algorithm: str, plies: int, given: Set[str] = frozenset()
+) -> None:
     """Refuses settings that no learned model could have.
 
     Args:
       distilled: the way to distil.
       algorithm: of the search.
       plies: of self-play, in one iteration.
+      given: dotted names of options that were asked for by name, so that they count even with their default values.
 
     Raises:
       ValueError: one line with the field, what it was and what it must be.
     """
     if kind == "rules":
         for declared in dataclasses.fields(MuZeroConfig):
-            if getattr(muzero, declared.name) != declared.default:
+            if f"muzero.{declared.name}" in given or getattr(muzero, declared.name) != declared.default:
                 raise ValueError(f"muzero.{declared.name} does not apply to model rules; it belongs to learned models")
         return
     if distilled not in ("improved", "visits"):

@@ -150,13 +150,13 @@ PRESETS: dict[str, Preset] = {
     "backgammon": Preset(
         Config(
             game="backgammon",
-            network=NetworkConfig(width=256, blocks=2),
-            search=SearchConfig(simulations=16),
+            network=NetworkConfig(width=128, blocks=1),
+            search=SearchConfig(simulations=16, considered=8),
             selfplay=SelfPlayConfig(games=256, plies=32, opening_plies=0),
             targets=TargetConfig(value_lambda=0.8),
-            learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=1e-3, ema=0.995),
+            learn=LearnConfig(batch=1024, reuse=2.0, learning_rate=1e-3, ema=0.995),
             replay=ReplayConfig(capacity=1_000_000, minimum=100_000),
-            report=ReportConfig(strength_every=10),
+            report=ReportConfig(strength_every=20),
         ),
         60.0,
         "not measured",

@@ -21,6 +21,7 @@ class Episodes(NamedTuple):
     returns: np.ndarray  # float32 [N], sum of the rewards, undiscounted, in the environment's units
     lengths: np.ndarray  # int32 [N], moves
     cut: np.ndarray  # bool [N], cut off by the time limit
+    last: State  # leaves [N, ...], the positions in which they ended
 
     def figures(self) -> dict[str, Any]:
         """For JSON: `episodes`, `mean_return` with its 95 % `interval` (None for one episode), `min`, `max`, `cut`,
@@ -96,7 +97,7 @@ def play_episodes(
             break
     # Where a host has cut an episode off it is over, but what would have come is not worth 0.
     cut = ~over | (np.asarray(states.discount) != 0)
-    return Episodes((returns / game.reward_scale).astype(np.float32), lengths, cut)
+    return Episodes((returns / game.reward_scale).astype(np.float32), lengths, cut, jax.device_get(states))
 
 
 def _drawn(policy: np.ndarray, key: jax.Array) -> np.ndarray:

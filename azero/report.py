@@ -111,7 +111,7 @@ class Progress:
         moves = config.selfplay.games * config.selfplay.plies
         self.say(
             f"azero trains {config.game}: {config.network.kind} of {trainer.parameters:,} parameters, "
-            f"{config.search.algorithm} of {config.search.simulations} simulations, distils the {_target(config)}"
+            f"{config.search.algorithm} of {config.search.simulations} simulations, distils {_target(config)}"
         )
         self.say(
             f"{len(trainer.devices)} {trainer.devices[0].platform} device(s); an iteration is {moves:,} moves of "
@@ -177,8 +177,8 @@ class Progress:
 
 def _target(config: Config) -> str:
     """What is distilled, in words."""
-    words = {"visits": "visit distribution", "improved": "improved policy"}
-    return words.get(config.distilled, config.distilled)
+    words = {"visits": "the visit distribution", "improved": "the improved policy"}
+    return words.get(config.distilled, f"by {config.distilled}")
 
 
 def in_words(strength: dict[str, float]) -> str:

@@ -21,7 +21,7 @@ from azero.compare.tables import COSTS, FIXED_POINT, MAIN
 from azero.compare.variants import read_variants
 from azero.config import from_dict
 from azero.studies import STUDIES
-from azero.studies.cells import claim
+from azero.studies.cells import claimed
 
 TINY = {
     "devices": 1,
@@ -270,6 +270,17 @@ def test_what_a_run_died_of_is_said_by_itself(tmp_path, monkeypatch):
         (["--study", "mimikry"], "unknown study 'mimikry'; did you mean mimicry?"),
         (["--study", "mimicry", "--minutes", "1"], "--minutes does not apply to --study mimicry"),
         (["--study", "mimicry", "--variants", "visits"], "--variants does not apply to --study mimicry"),
+        (["--study", "mimicry", "--evaluations", "0"], "--evaluations does not apply to --study mimicry"),
+        (["--study", "mimicry", "--out", "folder"], "not empty and holds no study"),
+        (["--study", "explicit_reward"], "needs a small board of four in a row"),
+        (
+            ["--minutes", "1", "--variants", "reward_model:reward.labels=file,reward.file=file"],
+            "variant reward_model:reward.labels=file,reward.file=file: file line 1: ",
+        ),
+        (
+            ["--minutes", "1", "--variants", "reward_model:reward.labels=overseer,reward.overseer=negamacks"],
+            "did you mean negamax?",
+        ),
     ],
 )
 def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, capsys, asked, message):
@@ -284,13 +295,23 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, cap
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "thesis.tex"]
 
 
+def test_exact_labels_need_exact_values(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    asked = ["compare", "othello", "--evaluations", "1e5", "--variants", "reward_model:reward.labels=oracle"]
+    assert cli.main(asked) == 2
+    assert (
+        "reward.labels oracle needs the exact value of every position, which othello has not" in capsys.readouterr().err
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_study_has_a_folder_of_its_own(tmp_path, monkeypatch, capsys):
     """It is found again, with more seeds too, by the command that a user types."""
 
     def small(game, seeds, folder, say):
-        claim(folder, {"study": "small", "game": game})
-        say(f"{game} {seeds}")
-        return write_results(folder, "Small", ["Nothing."], [], [], {"seen": seeds}, ["azero x"])
+        with claimed(folder, {"study": "small", "game": game}):
+            say(f"{game} {seeds}")
+            return write_results(folder, "Small", ["Nothing."], [], [], {"seen": seeds}, ["azero x"])
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(STUDIES, "small", small)

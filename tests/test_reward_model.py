@@ -162,6 +162,11 @@ def test_held_out_comparisons_are_never_learned_from():
     assert not set(sides[0] % 1000) & set(sides[1] % 1000)
     assert len(set(sides[0])) + len(set(sides[1])) > 1990
     assert max(sides[0].max(), sides[1].max()) < 2000, "none of the empty places"
+    for count in range(2, 30):  # of which none may fall under the share to be held out
+        few = parts(dataclasses.replace(config, held_out=0.01), store._replace(added=jnp.int32(count)))
+        assert few.held_out == 1, "not made twice, and none of them in the first hundredth"
+        assert few.learned == count - 1
+    assert parts(dataclasses.replace(config, held_out=0.0), store).held_out == 0
     few = parts(config, store._replace(added=jnp.int32(1)))
     assert set(np.asarray(drawn_rows(few, jax.random.key(0), (50,), held_out=True))) == {0}
 

@@ -95,12 +95,13 @@ def _compare(arguments: Compare, command: str) -> int:
     plan, folder = _plan(arguments), _folder(arguments)
     from azero.checkpoint import lock
     from azero.compare.comparison import measure_all, write
-    from azero.compare.plan import claim, document, refuse_other
+    from azero.compare.plan import check_labels, claim, document, refuse_other
     from azero.compare.training import train_all
     from azero.startup import cores, start_jax
 
     asked = document(plan)
     refuse_other(folder, asked)
+    check_labels(plan)
     with lock(folder):
         claim(folder, asked)
         try:
@@ -129,21 +130,19 @@ def _study(arguments: Compare, command: str) -> int:
         hint = f"did you mean {near[0]}?" if near else f"studies are {', '.join(STUDIES)}"
         raise ValueError(f"unknown study {arguments.study!r}; {hint}")
     for name in INSTEAD:
-        if getattr(arguments, name):
+        if getattr(arguments, name) not in (None, "", ()):
             raise ValueError(f"--{name} does not apply to --study {arguments.study}, which has its own")
-    from azero.checkpoint import lock
     from azero.startup import cores, start_jax
 
     folder = _folder(arguments)
     if folder.exists() and not folder.is_dir():
         raise ValueError(f"{folder} is a file; give another folder with --out")
     start_jax(devices=cores())
-    with lock(folder):
-        try:
-            results = STUDIES[arguments.study](arguments.game, arguments.seeds, folder, _say)
-        except KeyboardInterrupt:
-            _say(f"interrupted; the same command goes on: {command}")
-            raise
+    try:
+        results = STUDIES[arguments.study](arguments.game, arguments.seeds, folder, _say)
+    except KeyboardInterrupt:
+        _say(f"interrupted; the same command goes on: {command}")
+        raise
     _say(f"the results are in {folder}: report.html, results.md, results.json")
     if arguments.json:
         _print(results)

@@ -1,6 +1,9 @@
 """What a comparison is to do, and the folder that it does it in."""
 
 import json
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +51,34 @@ def runs(plan: Plan, folder: Path) -> list[Run]:
         for seed in seeds(plan)
         for variant in plan.variants
     ]
+
+
+def check_labels(plan: Plan) -> None:
+    """Refuses comparisons of moves that nobody can make, before any run is begun.
+
+    That takes the rules of the game, and with them JAX, which is left to the runs here: a process of its own looks.
+
+    Raises:
+      ValueError: one line that names the variant.
+    """
+    for variant in plan.variants:
+        if variant.config.distilled == "reward_model" and variant.config.reward.labels != "search":
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
+                if fault := alone.submit(_labels_fault, variant.config).result():
+                    raise ValueError(f"variant {variant.text}: {fault}")
+
+
+def _labels_fault(config: Config) -> str:
+    """What is wrong with the labels of a config, "" if nothing."""
+    os.environ["JAX_PLATFORMS"] = "cpu"
+    from azero.distill.labelling import check_labels
+    from games import make
+
+    try:
+        check_labels(config, make(config.game))
+    except ValueError as error:
+        return str(error)
+    return ""
 
 
 def document(plan: Plan) -> dict[str, Any]:

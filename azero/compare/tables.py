@@ -1,6 +1,7 @@
 """The tables and plots of a comparison, from means over seeds. Imports no JAX."""
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
 
 Means = Mapping[str, Mapping[str, Mean]]  # variant -> figure -> mean
 Columns = Sequence[tuple[str, str]]  # heading, figure
+LABEL = 46  # characters of a line beside a bar
 
 MAIN: Columns = (
     ("regret, network sampled", "network.sampled.regret.decisive"),
@@ -145,17 +147,28 @@ def _table(title: str, means: Means, columns: Columns, note: str = "") -> Table 
     return Table(title, ("variant", "seeds", *(heading for heading, _ in shown)), rows, note)
 
 
+def _wrapped(name: str) -> str:
+    """A variant's name in short lines, broken where options begin."""
+    lines = [""]
+    for part in re.split(r"(?<=[:,])", name):
+        if lines[-1] and len(lines[-1] + part) > LABEL:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
 def _bars(means: Means, columns: Columns, unit: str, axes: "Axes") -> None:
-    """A group of bars for each variant, one for each column, with whiskers."""
-    width = 0.8 / len(columns)
+    """A group of bars for each variant, one below the other, a bar for each column, with whiskers."""
+    thick = 0.8 / len(columns)
     for number, (label, name) in enumerate(columns):
         shown = [(place, found[name]) for place, found in enumerate(means.values()) if name in found]
-        lefts = [place - 0.4 + (number + 0.5) * width for place, _ in shown]
-        axes.bar(lefts, [found.mean for _, found in shown], width * 0.95, label=label)
-        for left, (_, found) in zip(lefts, shown, strict=True):
+        heights = [place - 0.4 + (number + 0.5) * thick for place, _ in shown]
+        axes.barh(heights, [found.mean for _, found in shown], thick * 0.95, label=label)
+        for height, (_, found) in zip(heights, shown, strict=True):
             if found.low is not None and found.high is not None:
-                axes.vlines(left, found.low, found.high, color="black", linewidth=1)
-    axes.set_xticks(range(len(means)), list(means), rotation=30, ha="right")
-    axes.set_ylabel(unit)
+                axes.hlines(height, found.low, found.high, color="black", linewidth=1)
+    axes.set_yticks(range(len(means)), [_wrapped(name) for name in means], fontsize="x-small")
+    axes.invert_yaxis()
+    axes.set_xlabel(unit)
     if len(columns) > 1:
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)

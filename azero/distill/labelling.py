@@ -22,6 +22,28 @@ Values = Callable[[Learner, State, jax.Array], Any]
 # (learner, states [M], key) -> values [M] for the player to move; where the game is over they are not looked at
 
 
+def check_labels(config: Config, game: Game) -> None:
+    """Refuses labels that there cannot be.
+
+    Raises:
+      ValueError: there is no such labeller for this game, or a file of comparisons that cannot be read.
+    """
+    match config.reward.labels:
+        case "oracle":
+            _exact(game)
+        case "overseer":
+            make_overseer(config.reward.overseer, game)
+        case "file":
+            read_comparisons(game, config.reward.file)
+
+
+def _exact(game: Game) -> Callable[[State], tuple[np.ndarray, np.ndarray]]:
+    oracle = game.oracle() if game.oracle else None
+    if oracle is None or oracle.q is None:
+        raise ValueError(f"reward.labels oracle needs the exact value of every position, which {game.name} has not")
+    return oracle.q
+
+
 def make_values(config: Config, game: Game, amplify: Amplifier) -> Values:
     """What a position is worth to him who labels.
 
@@ -30,10 +52,7 @@ def make_values(config: Config, game: Game, amplify: Amplifier) -> Values:
     """
     labels = config.reward.labels
     if labels == "oracle":
-        oracle = game.oracle() if game.oracle else None
-        if oracle is None or oracle.q is None:
-            raise ValueError(f"reward.labels oracle needs the exact value of every position, which {game.name} has not")
-        exact = oracle.q
+        exact = _exact(game)
         return lambda learner, states, key: exact(jax.device_get(states))[0].max(axis=1).astype(np.float32)
     if labels == "overseer":
         overseer = make_overseer(config.reward.overseer, game)

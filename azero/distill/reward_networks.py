@@ -91,9 +91,13 @@ class Parts(NamedTuple):
 
 
 def parts(config: RewardConfig, store: Comparisons) -> Parts:
-    """A comparison is held out by what it compares, so that one made twice is never on both sides."""
+    """A comparison is held out by what it compares, so that one made twice is never on both sides.
+
+    Where none of few falls under the share to be held out, the next one is: the figures must not be of what is learned.
+    """
     here = jnp.arange(len(store.first)) < kept(store)
-    out = here & (store.chance < config.held_out)
+    next_out = jnp.where(here, store.chance, jnp.inf).min()
+    out = here & ((store.chance < config.held_out) | ((store.chance == next_out) & (config.held_out > 0)))
     order = jnp.argsort(jnp.where(here, out.astype(jnp.int32), 2), stable=True)
     return Parts(order, (here & ~out).sum(), out.sum())
 

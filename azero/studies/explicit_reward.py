@@ -26,7 +26,7 @@ from azero.muzero.options import Kind
 from azero.network import Network, Params
 from azero.search import make_search
 from azero.store import Lessons, make_lessons, of_model
-from azero.studies.cells import claim
+from azero.studies.cells import claimed
 from azero.studies.explicit_reward_pages import ARMS, Cell, write_pages
 from azero.train import make_trainer
 from games.connect import SHAPES, Shape, bits_from_stones
@@ -92,23 +92,23 @@ def explicit_reward(game: str, seeds: int, folder: Path, say: Say, settings: Set
     if game not in SHAPES or game == "connect_four":
         small = ", ".join(name for name in SHAPES if name != "connect_four")
         raise ValueError(f"the study explicit_reward needs a small board of four in a row, {small}; not {game}")
-    claim(folder, {"study": "explicit_reward", "game": game, "settings": dataclasses.asdict(settings)})
-    whole, shape = games.make(game), SHAPES[game]
-    say(f"solving {game} with and without its {settings.left_out} lines")
-    sets = questions(whole, shape, settings)
-    cells = []
-    for number, (seed, arm) in enumerate(((seed, arm) for seed in range(seeds) for arm in ARMS), 1):
-        path = folder / "cells" / f"{arm}-{seed}.json"
-        if not path.exists():
-            start = time.perf_counter()
-            network, params, learned = taught(whole, shape, arm, seed, settings)
-            figures = asked(whole, network, params, sets, settings)
-            cell = Cell(arm, seed, figures, learned, time.perf_counter() - start)
-            write_text(path, json.dumps(cell._asdict()) + "\n")
-            say(f"[{number}/{seeds * len(ARMS)}] {arm}, seed {seed}: {cell.seconds:.0f} s")
-        cells.append(Cell(**json.loads(path.read_text())))
-    sizes = {name: len(asked.q) for name, asked in sets.items()}
-    return write_pages(folder, game, seeds, dataclasses.asdict(settings), sizes, cells)
+    with claimed(folder, {"study": "explicit_reward", "game": game, "settings": dataclasses.asdict(settings)}):
+        whole, shape = games.make(game), SHAPES[game]
+        say(f"solving {game} with and without its {settings.left_out} lines")
+        sets = questions(whole, shape, settings)
+        cells = []
+        for number, (seed, arm) in enumerate(((seed, arm) for seed in range(seeds) for arm in ARMS), 1):
+            path = folder / "cells" / f"{arm}-{seed}.json"
+            if not path.exists():
+                start = time.perf_counter()
+                network, params, learned = taught(whole, shape, arm, seed, settings)
+                figures = asked(whole, network, params, sets, settings)
+                cell = Cell(arm, seed, figures, learned, time.perf_counter() - start)
+                write_text(path, json.dumps(cell._asdict()) + "\n")
+                say(f"[{number}/{seeds * len(ARMS)}] {arm}, seed {seed}: {cell.seconds:.0f} s")
+            cells.append(Cell(**json.loads(path.read_text())))
+        sizes = {name: len(asked.q) for name, asked in sets.items()}
+        return write_pages(folder, game, seeds, dataclasses.asdict(settings), sizes, cells)
 
 
 def config_of(game: Game, arm: str, seed: int, settings: Settings) -> Config:

@@ -28,7 +28,7 @@ from azero.distill.safeguards import halfway_policy
 from azero.exact import Board, Policy
 from azero.manifest import write_text
 from azero.network import Params
-from azero.studies.cells import claim
+from azero.studies.cells import claimed
 from azero.studies.gains import IMITATED, LESSONS, STATES, Arm, Cell
 from azero.studies.mimicry_pages import write_pages
 from azero.studies.students import Student, ladder
@@ -205,12 +205,12 @@ def mimicry(
         raise ValueError(f"{settings.rounds} rounds do not divide {settings.steps} steps")
     board = exact.board(game)
     students = chosen(ladder(board), settings.students)
-    claim(folder, {"study": "mimicry", "game": game, "settings": dataclasses.asdict(settings)})
-    teachers = {name: judged(board, make(board)) for name, make in TEACHERS.items()}
-    for name in IMITATED:
-        assert teachers[name]["sampled"]["blunder"]["all"] == 0, f"the {name} teacher errs"
-    cells = _every_cell(board, students, seeds, settings, folder, say)
-    return write_pages(folder, game, seeds, dataclasses.asdict(settings), cells, teachers)
+    with claimed(folder, {"study": "mimicry", "game": game, "settings": dataclasses.asdict(settings)}):
+        teachers = {name: judged(board, make(board)) for name, make in TEACHERS.items()}
+        for name in IMITATED:
+            assert teachers[name]["sampled"]["blunder"]["all"] == 0, f"the {name} teacher errs"
+        cells = _every_cell(board, students, seeds, settings, folder, say)
+        return write_pages(folder, game, seeds, dataclasses.asdict(settings), cells, teachers)
 
 
 def _every_cell(

@@ -20,7 +20,7 @@ from azero.config import NetworkConfig, RewardConfig
 from azero.exact import Board
 from azero.manifest import write_text
 from azero.overseers import make_overseer
-from azero.studies.cells import claim
+from azero.studies.cells import claimed
 from azero.studies.holes import exploited, guessed_hole, solved_hole
 from azero.studies.imitators import Steps, make_imitator
 from azero.studies.optimizers import (
@@ -102,20 +102,20 @@ def overoptimization(game: str, seeds: int, folder: Path, say: Say, settings: Se
     if seeds < 1:
         raise ValueError(f"a study takes 1 seed or more, not {seeds}")
     board = exact.board(game)
-    claim(folder, {"study": "overoptimization", "game": game, "settings": dataclasses.asdict(settings)})
-    bench = make_bench(board, settings)
-    cells = []
-    wanted = [(seed, count) for seed in range(seeds) for count in settings.comparisons]
-    for number, (seed, count) in enumerate(wanted, 1):
-        path = folder / "cells" / f"{count}-comparisons-seed-{seed}.json"
-        if not path.exists():
-            cell = make_cell(bench, seed, count)
-            write_text(path, json.dumps(cell) + "\n")
-            say(f"[{number}/{len(wanted)}] {count} comparisons, seed {seed}: {cell['seconds']:.0f} s")
-        cells.append(json.loads(path.read_text()))
-    base = score(bench.ground, bench.start.base, np.zeros(board.q.shape))
-    found = Found(game, seeds, dataclasses.asdict(settings), base._asdict(), hole_facts(bench), cells)
-    return write_pages(folder, found)
+    with claimed(folder, {"study": "overoptimization", "game": game, "settings": dataclasses.asdict(settings)}):
+        bench = make_bench(board, settings)
+        cells = []
+        wanted = [(seed, count) for seed in range(seeds) for count in settings.comparisons]
+        for number, (seed, count) in enumerate(wanted, 1):
+            path = folder / "cells" / f"{count}-comparisons-seed-{seed}.json"
+            if not path.exists():
+                cell = make_cell(bench, seed, count)
+                write_text(path, json.dumps(cell) + "\n")
+                say(f"[{number}/{len(wanted)}] {count} comparisons, seed {seed}: {cell['seconds']:.0f} s")
+            cells.append(json.loads(path.read_text()))
+        base = score(bench.ground, bench.start.base, np.zeros(board.q.shape))
+        found = Found(game, seeds, dataclasses.asdict(settings), base._asdict(), hole_facts(bench), cells)
+        return write_pages(folder, found)
 
 
 def make_bench(board: Board, settings: Settings) -> Bench:

@@ -18,7 +18,7 @@ from games.core import Game
 HEAD = 64  # hidden units of a head
 BACK = 0.5  # of the gradient that goes back through a move of the model
 SHARP = 10.0  # weights of detectors that are built in
-NEVER = -1e9  # logit of what cannot be
+NEVER = -40.0  # a logit; e^-40 is nothing beside the others, and a target rounded by 1e-6 costs nothing there
 
 
 class Foreseen(NamedTuple):

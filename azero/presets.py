@@ -159,8 +159,8 @@ PRESETS: dict[str, Preset] = {
             report=ReportConfig(strength_every=20),
         ),
         60.0,
-        "926 iterations, 7.6 million moves, 21 min of CPU time: 200 of 200 games against random play (+2.69 points a game), "
-        "10 of 200 against GNU Backgammon (-1.71)",
+        "926 iterations, 7.6 million moves, 21 min of CPU time: 200 of 200 games against random play (+2.69 points a "
+        "game), 10 of 200 against GNU Backgammon (-1.71)",
     ),
     "2048": Preset(
         Config(

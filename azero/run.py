@@ -2,7 +2,9 @@
 
 import json
 import math
+import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -211,17 +213,35 @@ def _save(folder: Path, config: Config, state: TrainState, strength: dict[str, f
 
 @contextmanager
 def _signals() -> Iterator[list[int]]:
-    """The signals that asked for an end. The first lets the iteration finish; a second ends the process at once."""
+    """The signals that asked for an end. The first lets the iteration finish; a second ends the process at once.
+
+    Python calls its handlers between two lines of the main thread, which may compile for long, and once for two signals
+    of a kind that came meanwhile. So another thread is told of each as it comes.
+    """
     received: list[int] = []
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
 
     def receive(number: int, frame: Any) -> None:
         del frame
         received.append(number)
         signal.signal(number, signal.SIG_DFL)
 
+    def watch() -> None:
+        seen: list[int] = []
+        while came := os.read(reading, 1):
+            if came[0] in seen and came[0] in old:
+                os._exit(128 + came[0])
+            seen.append(came[0])
+        os.close(reading)
+
     old = {number: signal.signal(number, receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield received
     finally:
+        signal.set_wakeup_fd(before)
+        os.close(writing)
         for number, handler in old.items():
             signal.signal(number, handler)

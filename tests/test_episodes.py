@@ -103,14 +103,14 @@ def test_moves_are_drawn_from_the_policy_where_that_is_asked():
 def test_figures_by_hand():
     # Mean 4, standard deviation sqrt((4 + 1 + 9) / 2), and 1.96 of it over sqrt(3) to either side.
     cut = np.array([False, True, False])
-    figures = Episodes(np.array([2, 3, 7], np.float32), np.array([4, 5, 9], np.int32), cut).figures()
+    figures = Episodes(np.array([2, 3, 7], np.float32), np.array([4, 5, 9], np.int32), cut, None).figures()
     half = 1.959964 * np.sqrt(7) / np.sqrt(3)
     assert figures.pop("interval") == pytest.approx([4 - half, 4 + half])
     assert figures == {
         "episodes": 3, "mean_return": 4, "min": 2, "max": 7, "cut": 1,
         "mean_length": 6, "min_length": 4, "max_length": 9,
     }  # fmt: skip
-    assert Episodes(np.ones(1, np.float32), np.ones(1, np.int32), cut[:1]).figures()["interval"] is None
+    assert Episodes(np.ones(1, np.float32), np.ones(1, np.int32), cut[:1], None).figures()["interval"] is None
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from azero.answers import GIVEN_UP, NO_MOVE, Memory, Playing, forgetful
 from azero.openings import Openings, random_openings
 from azero.players import Player
 from azero.score import MatchResult, match_result, mean_of_pairs
-from games.core import Game, State
+from games.core import Game, State, rows_where
 
 MOST_AT_ONCE = 512  # states in one call of a player: bounds the memory of its trees
 MEMORY = 2**30  # bytes of what the players may keep of their games between moves
@@ -270,11 +270,6 @@ def _stepper(step: Callable[..., State]) -> Callable[[State, np.ndarray, np.ndar
     def step_all(states: State, actions: jax.Array, pairs: jax.Array, key: jax.Array) -> State:
         keys = jax.vmap(jax.random.fold_in, (None, 0))(key, pairs)
         after = jax.vmap(step)(states, jnp.maximum(actions, 0), keys)
-        stay = actions == NO_MOVE
-
-        def chosen(old: jax.Array, new: jax.Array) -> jax.Array:
-            return jnp.where(stay.reshape(-1, *[1] * (new.ndim - 1)), old, new)
-
-        return jax.tree.map(chosen, states, after)
+        return rows_where(actions == NO_MOVE, states, after)
 
     return step_all

@@ -11,14 +11,14 @@ import difflib
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from azero.options import read_options
-from games.core import Game, State, value_before
+from games.core import Game, State, rows_where, value_before
 
 OPTIONS: dict[str, tuple[str, ...]] = {"random": (), "rules": (), "negamax": ("depth",)}
 DEPTH = 2  # of negamax where its text does not say
@@ -107,7 +107,7 @@ def overseer_games(
         actions = jax.random.categorical(move_key, jnp.log(policy)).astype(jnp.int32)
         after = jax.vmap(game.step)(states, actions, jax.random.split(step_key, count))
         stay = opening & after.terminal
-        return actions, jax.tree.map(functools.partial(_where, stay), states, after)
+        return actions, rows_where(stay, states, after)
 
     init_key, depth_key, key = jax.random.split(key, 3)
     states = jax.jit(jax.vmap(game.init))(jax.random.split(init_key, count))
@@ -312,8 +312,3 @@ def _nearness(game: Game) -> jax.Array:
 def _evenly(chosen: jax.Array) -> jax.Array:
     """The policy float32 [A] that takes each of the chosen, bool [A], as often."""
     return chosen / chosen.sum(dtype=jnp.float32)
-
-
-def _where(mask: jax.Array, kept: Any, new: Any) -> jax.Array:
-    """Rows of `kept` where mask bool [B], else of `new`."""
-    return jnp.where(mask.reshape(mask.shape + (1,) * (new.ndim - 1)), kept, new)

@@ -209,13 +209,14 @@ def draw(state: State) -> str:
             return f"{abs(count):>3}"
         return f"{(mine if count > 0 else other) if abs(count) > row else SYMBOLS[0]:>3}"
 
-    def line(points: range, row: int) -> str:
-        cells = [cell(point, row) for point in points]
+    def halves(cells: list[str]) -> str:
         return "".join(cells[:6]) + "  |" + "".join(cells[6:])
 
+    def line(points: range, row: int) -> str:
+        return halves([cell(point, row) for point in points])
+
     def numbers(points: range) -> str:
-        names = [f"{point:>3}" for point in points]
-        return "".join(names[:6]) + "  |" + "".join(names[6:])
+        return halves([f"{point:>3}" for point in points])
 
     top, bottom = range(13, POINTS + 1), range(12, 0, -1)
     left = [str(face + 1) for face in range(FACES) for _ in range(int(table.left[face]))]

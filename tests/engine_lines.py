@@ -1,11 +1,11 @@
 """What the tests of azero as an engine share: servers to ask, lines, and lines that are damaged."""
 
-import shutil
 import sys
 
 import pytest
 
 from azero.engines.gtp_server import GtpServer
+from azero.engines.program import PACKAGES, program_path
 from azero.players import make_player
 
 SMALL = "connect_four_4x4"
@@ -14,11 +14,11 @@ LINES = 10_000  # of the fuzz
 
 
 def program(name):
-    found = shutil.which(name) or shutil.which(name, path="/usr/games")
-    if found is None:
-        package = {"gtp-rhino": "grhino"}.get(name, name)
-        pytest.skip(f"{name} is not there; install it: apt-get install --no-install-recommends {package}")
-    return found
+    """The path of a program from Debian's packages; skips the test where it is not there."""
+    try:
+        return program_path(name, name)
+    except ValueError:
+        pytest.skip(f"{name} is not installed: apt-get install {PACKAGES[name]}")
 
 
 def gtp(text, game=None):

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 import numpy as np
 import pytest
+from engine_lines import program
 
 from azero.answers import GIVEN_UP, NO_MOVE
 from azero.cli import main
@@ -21,7 +22,7 @@ from azero.engines.dialects import find_dialect
 from azero.engines.gtp import GtpEngine
 from azero.engines.playing import GAMES_A_PROCESS
 from azero.engines.process import EngineError, Process
-from azero.engines.program import ELSEWHERE, PACKAGES
+from azero.engines.program import ELSEWHERE
 from azero.engines.uci import Announced, Limits, UciEngine, read_announced
 from azero.match import play_match
 from azero.players import make_player
@@ -97,14 +98,6 @@ for line in sys.stdin:
     elif line.startswith("quit"):
         break
 """
-
-
-def program(name):
-    """The path of a program from Debian's packages; skips the test where it is not there."""
-    try:
-        return read_program(f"gtp:{name}").words[0]
-    except ValueError:
-        pytest.skip(f"{name} is not installed: apt-get install {PACKAGES[name]}")
 
 
 def random_game(game, seed, plies, without=()):

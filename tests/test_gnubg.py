@@ -7,11 +7,11 @@ import sys
 import jax
 import numpy as np
 import pytest
+from engine_lines import program
 from test_backgammon import position
 
 from azero.answers import GIVEN_UP, Answer
 from azero.cli import main
-from azero.engines.program import PACKAGES, program_path
 from azero.match import play_match
 from azero.players import make_player
 from games import make
@@ -26,13 +26,6 @@ for line in sys.stdin:
     if line.startswith(">"):
         {}
 """
-
-
-def need_gnubg() -> None:
-    try:
-        program_path("gnubg", "gnubg")
-    except ValueError:
-        pytest.skip(f"gnubg is not installed: apt-get install {PACKAGES['gnubg']}")
 
 
 def one(state: State) -> State:
@@ -69,7 +62,7 @@ def turn(text: str, state: State) -> list[str]:
 )
 @pytest.mark.parametrize("text", ["gnubg", "gnubg:plies=2"])
 def test_openings(text: str, dice: list[int], moves: set[str]) -> None:
-    need_gnubg()
+    program("gnubg")
     played = turn(text, position(*START, dice))
     assert set(played) == moves
     assert len(played) == len(dice)
@@ -86,20 +79,20 @@ def test_openings(text: str, dice: list[int], moves: set[str]) -> None:
 )
 def test_turns(mine: dict, other: dict, dice: list[int], bar: tuple[int, int], moves: list[str]) -> None:
     """Bearing off, a double that is not borne off whole, and an entry that hits."""
-    need_gnubg()
+    program("gnubg")
     assert turn("gnubg", position(mine, other, dice, bar))[: len(moves)] == moves
 
 
 def test_a_match_of_whole_games() -> None:
     """Its moves are legal to the end of every game, and better than random ones in all of them."""
-    need_gnubg()
+    program("gnubg")
     players = [make_player(text, "backgammon")[0] for text in ("gnubg", "random")]
     result = play_match(GAME, players[0], players[1], games=16)
     assert (result.wins, result.gave_up, result.openings) == (16, (0, 0), 8)
 
 
 def test_it_passes_where_it_must() -> None:
-    need_gnubg()
+    program("gnubg")
     state = position({13: 5, 8: 3, 6: 6}, {20: 2, 22: 2, 3: 11}, [5, 3], (1, 0))
     assert turn("gnubg", state) == ["pass"]
 
@@ -153,7 +146,7 @@ def test_what_is_refused(tmp_path, monkeypatch, text: str, message: str) -> None
 
 
 def test_other_games_and_begun_turns_are_refused() -> None:
-    need_gnubg()
+    program("gnubg")
     with pytest.raises(ValueError, match=r"^gnubg plays backgammon, not tic_tac_toe$"):
         make_player("gnubg", "tic_tac_toe")
     player = make_player("gnubg", "backgammon")[0]
@@ -165,7 +158,7 @@ def test_other_games_and_begun_turns_are_refused() -> None:
 
 def test_a_match_by_command(tmp_path, monkeypatch, capsys) -> None:
     """The record has the moves that were made; points are counted as backgammon does; no random moves come first."""
-    need_gnubg()
+    program("gnubg")
     monkeypatch.chdir(tmp_path)
     assert main(["eval", "gnubg", "random", "--game", "backgammon", "--games", "4", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from azero.config import Config, check, field, from_dict, kind_of, to_dict
-from azero.kinds import APPLIES, KINDS, baseline_of, check_options, kl_of
+from azero.kinds import APPLIES, KINDS, baseline_of, kl_of
 from azero.options import read_value
 
 PREVIOUS = 2  # checkpoints that a run must keep: the newest, and the one that its loss in distillation is held against
@@ -67,8 +67,7 @@ def read_variant(text: str, base: Config) -> Variant:
         fields[group][last] = read_value(f"variant {text}", path, value, kind_of(declared[last]))
     try:
         config = from_dict(fields)
-        check(config)
-        check_options(kind, config.distill, config.reward, seen)
+        check(config, seen)
     except ValueError as error:
         raise ValueError(f"variant {text}: {error}") from None
     return Variant(text, re.sub(r"[^A-Za-z0-9_.=-]+", "-", text), _as_a_run(config))

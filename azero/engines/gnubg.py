@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from azero.answers import GIVEN_UP, Answer, Playing
+from azero.engines.playing import answer_of
 from azero.engines.process import EngineError, Process
 from azero.engines.program import program_path
 from games.backgammon import BAR, FACES, PASS, POINTS, turn_begins
@@ -113,11 +114,7 @@ def gnubg_playing(text: str, plies: int, game: Game) -> Playing:
         if not all(turn_begins(host.board.left[number]) for number in unplanned):
             raise ValueError(f"{text} plays whole turns, so a game must not begin within one")
         replies = {number: found(host, number, plans[number]) for number in asked}
-        # A number beyond the games only fills the batch up: any action does.
-        said = [replies.get(int(number), (0, "")) for number in games]
-        action = np.array([one for one, _ in said], np.int32)
-        policy = np.where(action[:, None] == GIVEN_UP, 0.0, np.eye(game.num_actions)[action]).astype(np.float32)
-        return Answer(action, policy, None, None, [reason for _, reason in said]), plans
+        return answer_of(replies, games, game.num_actions), plans
 
     return Playing(lambda states: [Plan() for _ in states.terminal], answer, lambda plans, actions: plans)
 

@@ -1,6 +1,7 @@
 """An engine as a way to play games side by side."""
 
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import numpy as np
@@ -56,11 +57,7 @@ def engine_playing(program: Program, game: Game) -> Playing:
         ):
             raise ValueError(f"{program.text} plays games from their start, not from a position")
         replies = dict(zip(asked, pool.ask(questions), strict=True))
-        # A number beyond the games only fills the batch up: any action does.
-        found = [replies.get(int(number), (0, "")) for number in games]
-        action = np.array([action for action, _ in found], np.int32)
-        policy = np.where(action[:, None] == GIVEN_UP, 0.0, np.eye(game.num_actions)[action]).astype(np.float32)
-        return Answer(action, policy, None, None, [reason for _, reason in found]), lines
+        return answer_of(replies, games, game.num_actions), lines
 
     def moved(lines: list[Line], actions: np.ndarray) -> list[Line]:
         for line, action in zip(lines, np.asarray(actions).tolist(), strict=True):
@@ -69,6 +66,15 @@ def engine_playing(program: Program, game: Game) -> Playing:
         return lines
 
     return Playing(begin, answer, moved, at_once=GAMES_A_PROCESS * pool.size)
+
+
+def answer_of(replies: Mapping[int, tuple[int, str]], games: np.ndarray, num_actions: int) -> Answer:
+    """The answer about these games from what was replied about each: a move and "", or GIVEN_UP and why."""
+    # A number beyond the games only fills the batch up: any action does.
+    found = [replies.get(int(number), (0, "")) for number in games]
+    action = np.array([action for action, _ in found], np.int32)
+    policy = np.where(action[:, None] == GIVEN_UP, 0.0, np.eye(num_actions)[action]).astype(np.float32)
+    return Answer(action, policy, None, None, [reason for _, reason in found])
 
 
 def _question(game: Game, dialect: Dialect, line: Line) -> Question:

@@ -142,8 +142,7 @@ class Progress:
             "iteration": str(iteration),
             "speed": f"{numbers['moves_per_second']:,.0f} moves/s, {numbers['games']:,.0f} games in this iteration",
             "losses": f"policy {numbers['policy_loss']:.3f}  value {numbers['value_loss']:.3f}",
-            "games": f"{numbers['plies']:.1f} plies, first player wins {numbers['first_wins']:.0%}, "
-            f"draws {numbers['draws']:.0%}",
+            "games": f"{numbers['plies']:.1f} plies, {_results(numbers)}",
             "strength": self._strength or "not measured yet",
             "time left": left,
         }
@@ -179,6 +178,13 @@ def _target(config: Config) -> str:
     """What is distilled, in words."""
     words = {"visits": "the visit distribution", "improved": "the improved policy"}
     return words.get(config.distilled, f"by {config.distilled}")
+
+
+def _results(numbers: dict[str, float]) -> str:
+    """How the games of an iteration ended."""
+    if "episode_return" in numbers:
+        return f"return {numbers['episode_return']:,.1f}"
+    return f"first player wins {numbers['first_wins']:.0%}, draws {numbers['draws']:.0%}"
 
 
 def in_words(strength: dict[str, float]) -> str:

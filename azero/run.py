@@ -192,7 +192,7 @@ def _finite(metrics: Metrics, iteration: int) -> dict[str, float]:
       TrainingError: one of the losses is no use any more.
     """
     said = jax.device_get(metrics)._asdict()
-    numbers = {name: float(value) for name, value in (said.pop("extra") | said).items()}
+    numbers = {name: float(value) for name, value in (said.pop("extra") | said.pop("results") | said).items()}
     limits = {"policy_loss": EXPLODED, "value_loss": EXPLODED, "gradient_norm": math.inf, "parameter_norm": math.inf}
     for name, limit in limits.items():
         if not math.isfinite(numbers[name]) or numbers[name] > limit:

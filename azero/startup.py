@@ -36,13 +36,18 @@ def start_jax(devices: int = 1) -> None:
 def _split_cpu(devices: int) -> None:
     """One XLA device for each core; accelerators are not touched by these settings.
 
-    An operation then stays on its device's own thread, which is faster than spreading it over those of the others. The
-    pool must hold more threads than there are devices: all but one may wait in a sum for the last, and that one holds
-    a thread for each loop that it is in, besides the one that works for it. With fewer, two devices come to wait for
-    each other for ever ("rendezvous ... may be stuck").
+    An operation then stays on its device's own thread, and the operations of a program come one after the other, which
+    is faster than spreading them over threads that the other devices work on. The pool must hold more threads than
+    there are devices: all but one may wait in a sum for the last, and that one holds a thread for each loop that it is
+    in, besides the one that works for it. With fewer, two devices come to wait for each other for ever ("rendezvous
+    ... may be stuck").
     """
     flags = os.environ.get("XLA_FLAGS", "")
-    for flag in (f"--xla_force_host_platform_device_count={devices}", "--xla_cpu_multi_thread_eigen=false"):
+    for flag in (
+        f"--xla_force_host_platform_device_count={devices}",
+        "--xla_cpu_multi_thread_eigen=false",
+        "--xla_cpu_enable_concurrency_optimized_scheduler=false",
+    ):
         if flag.partition("=")[0] not in flags:
             flags = f"{flags} {flag}".strip()
     os.environ["XLA_FLAGS"] = flags

@@ -7,7 +7,7 @@ TrainState is all there is to a run: a checkpoint is exactly that pytree. Every 
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import jax
@@ -53,8 +53,7 @@ class Metrics(NamedTuple):
     parameter_norm: jax.Array  # after the last step
     games: jax.Array  # that ended in this iteration
     plies: jax.Array  # moves per game: moves made over games ended
-    first_wins: jax.Array  # share of ended games that the first player won
-    draws: jax.Array  # share of ended games
+    results: dict[str, jax.Array]  # of games that ended: shares first_wins and draws; of episodes: episode_return
     window: jax.Array  # positions that were drawn from
     full_share: jax.Array  # share of this iteration's moves that were searched fully
     extra: dict[str, jax.Array]  # what the distiller says besides
@@ -193,17 +192,22 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
         key = make_key(config.seed, "store", state.iteration, jax.lax.axis_index(AXIS))
         replay = store.add(state.replay, learner(state), trajectory, bootstrap, key)
         ended = jax.lax.psum(trajectory.ended.sum(), AXIS).astype(jnp.float32)
-        wins = jax.lax.psum((trajectory.outcome > 0).sum(), AXIS)
-        draws = jax.lax.psum((trajectory.ended & (trajectory.outcome == 0)).sum(), AXIS)
         played = {
             "games": ended,
             "plies": positions / jnp.maximum(ended, 1),
-            "first_wins": wins / jnp.maximum(ended, 1),
-            "draws": draws / jnp.maximum(ended, 1),
+            "results": {name: jax.lax.psum(each, AXIS) / jnp.maximum(ended, 1) for name, each in won(trajectory)},
             "full_share": jax.lax.pmean(trajectory.weights.any(-1).mean(), AXIS),
             "window": drawn_from(replay).astype(jnp.float32) * devices,
         }
         return state._replace(iteration=state.iteration + 1, games=games, replay=replay), played
+
+    def won(trajectory: Trajectory) -> Iterator[tuple[str, jax.Array]]:
+        """Names and sums of what is told of the games that ended. Of episodes every move counts, as in `plies`."""
+        if game.num_players == 1:
+            yield "episode_return", trajectory.reward.sum() / game.reward_scale
+        else:
+            yield "first_wins", (trajectory.outcome > 0).sum()
+            yield "draws", (trajectory.ended & (trajectory.outcome == 0)).sum()
 
     def mean(tree: Any) -> Any:
         return jax.lax.pmean(tree, AXIS)

@@ -46,6 +46,7 @@ def azero(capsys):
         (["search", "--game", "tic_tac_toe", "--batch", "3", "--devices", "2"], "does not split evenly over 2 devices"),
         (["search", "--game", "tic_tac_toe", "hex", "--batch", "3", "--devices", "2"], "does not split evenly over 2"),
         (["search", "--game", "tic_tac_toe", "--devices", "1000"], "--devices is 1000, but there are"),
+        (["search", "--game", "tic_tac_toe", "2048", "--batch", "2"], "2048 is a game of chance, which the trees"),
         (["search", "--devices", "-1"], "--devices must be 0 or more"),
         (["search", "--network", "mlp:256"], "such as mlp:2x256, not 'mlp:256'"),
         (["search", "--minutes", "nan"], "--minutes must be above 0"),
@@ -53,8 +54,10 @@ def azero(capsys):
         (["search", "--sims", "4"], "unknown option --sims"),
         (["selfplay", "--presets", "tictactoe"], "did you mean tic_tac_toe?"),
         (["selfplay", "--plies", "0"], "--plies must be above 0"),
+        (["selfplay", "--presets", "2048", "--sides", "mctx", "pgx"], "2048 is not played by mctx or pgx"),
         (["learning", "connect_for"], "did you mean connect_four?"),
         (["learning", "--seeds", "0"], "--seeds must be above 0"),
+        (["floor", "2048"], "2048 is a game of chance, which the trees"),
         (["floor", "chss"], "did you mean chess?"),
     ],
 )

@@ -286,9 +286,10 @@ def test_a_run_that_stops_and_goes_on_equals_one_that_never_stopped(cartpole, tm
 def test_what_is_stored_is_what_was_played(cartpole):
     """Positions that follow each other in the store do so by the rules of the environment, seeds and all."""
     game = games.make("gym:CartPole-v1")
-    state = cartpole.init()
+    state, told = cartpole.init(), 0.0
     for _ in range(3):
         state, metrics = cartpole.iterate(state)
+        told += float(metrics.games * metrics.results["episode_return"])
     assert 0 <= float(metrics.extra["device_waits"]) <= 1
     assert float(metrics.games) > 0
     plies = jax.device_get(state.replay.plies)
@@ -310,6 +311,8 @@ def test_what_is_stored_is_what_was_played(cartpole):
                 expected, _ = env.reset(seed=seed_of(TINY.seed, row, number))
         numbers.append(number)
     assert sum(numbers) > 4
+    assert list(metrics.results) == ["episode_return"]
+    assert told == pytest.approx(plies.came.reward.sum() / game.reward_scale)
 
 
 def test_episodes_by_hand():

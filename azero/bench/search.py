@@ -56,6 +56,15 @@ class Subject(NamedTuple):
     params: Params
 
 
+def check_has_no_chance(name: str) -> None:
+    """
+    Raises:
+      ValueError: of this game the toy has no trees.
+    """
+    if games.make(name).chance:
+        raise ValueError(f"{name} is a game of chance, which the trees of this benchmark are not: selfplay measures it")
+
+
 def subject(name: str, part: str, network: NetworkConfig | None) -> Subject:
     """A part of the work.
 
@@ -181,8 +190,9 @@ def measure_search(
       repeats: the most pairs of calls in one cell.
       minutes: for all cells together; there are fewer pairs where it is short. A cell has at least its least.
     """
-    for cell in cells:
-        split_mesh(devices, cell.batch)  # refuses what cannot be before anything is measured
+    for cell in cells:  # refuses what cannot be before anything is measured
+        split_mesh(devices, cell.batch)
+        check_has_no_chance(cell.game)
     clock = Clock(time.monotonic() + 60 * minutes, len(cells))
     rows = []
     for number, cell in enumerate(cells):

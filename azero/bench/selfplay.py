@@ -77,12 +77,18 @@ def player(program: Program, params: Any, first: Any) -> Callable[[jax.Array], A
     return play_on
 
 
+def _can_play(side: str, name: str) -> bool:
+    if side == "azero":
+        return True
+    return games.make(name).chance is None and (side == "mctx" or has_example(name))
+
+
 def measure_preset(
     config: Config, sides: Sequence[str], devices: int, repeats: int, until: float
 ) -> tuple[dict[str, Any], list[str]]:
     """One row, for JSON, and the sides that are in it."""
     mesh = split_mesh(devices, config.selfplay.games)
-    chosen = [side for side in sides if side != "pgx" or has_example(config.game)]
+    chosen = [side for side in sides if _can_play(side, config.game)]
     made = [pgx_side(config, mesh) if side == "pgx" else own_side(config, mesh, side) for side in chosen]
     seconds, _ = in_turn([player(*each) for each in made], mesh, repeats, until)
     moves = config.selfplay.games * config.selfplay.plies
@@ -117,11 +123,13 @@ def measure_selfplay(
 
     Args:
       configs: `selfplay.plies` is how many moves in each game one call makes.
-      sides: some of SIDES; games that pgx does not have go without its example.
+      sides: some of SIDES; games that pgx does not have go without its example, games of chance without both peers.
       devices, repeats, minutes: as in `azero.bench.search.measure_search`.
     """
     for config in configs:
         split_mesh(devices, config.selfplay.games)
+        if not any(_can_play(side, config.game) for side in sides):
+            raise ValueError(f"{config.game} is not played by {' or '.join(sides)}; azero plays every game")
     clock = Clock(time.monotonic() + 60 * minutes, len(configs))
     rows = []
     for number, config in enumerate(configs):

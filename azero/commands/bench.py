@@ -61,7 +61,7 @@ class SelfplayArguments:
     """The whole self-play step beside the same on mctx, and beside the loop of pgx's AlphaZero example.
 
     All have the same network, simulations, games and devices, and take turns. Games that pgx does not have go without
-    its example.
+    its example, games of chance without it and mctx.
     """
 
     presets: tuple[str, ...] = ("tic_tac_toe", "connect_four_4x4", "connect_four")
@@ -229,7 +229,10 @@ def _floor(arguments: FloorArguments) -> list[dict[str, Any]]:
         configs.append(dataclasses.replace(base, devices=arguments.devices, selfplay=selfplay))
     _start(arguments.devices)
     from azero.bench.floor import measure_floor
+    from azero.bench.search import check_has_no_chance
 
+    for config in configs:
+        check_has_no_chance(config.game)
     return [measure_floor(config, arguments.repeats, _say) for config in configs]
 
 

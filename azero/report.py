@@ -3,7 +3,9 @@
 import json
 import os
 import platform
+import socket
 import time
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -53,14 +55,14 @@ class Writer:
         path = folder / "metrics.jsonl"
         write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
         self._lines: TextIO = path.open("a", buffering=1)
-        self._board = _tensorboard(folder, iteration)
+        self._events = _Events(folder / "tensorboard", iteration)
 
     def add(self, iteration: int, numbers: dict[str, float]) -> None:
         """Writes one row; raises CheckpointError if the disk refuses."""
         with failure(f"cannot write {self._lines.name}"):
             self._lines.write(json.dumps({"iteration": iteration, **numbers}) + "\n")
-        for name, value in numbers.items():
-            self._board.add_scalar(name, value, iteration)
+        with failure(f"cannot write {self._events.path}"):
+            self._events.add(iteration, numbers)
         if self._wandb is not None:
             self._wandb.log(numbers, step=iteration)
 
@@ -68,18 +70,45 @@ class Writer:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._lines.close()
-        if error is not None:
-            return  # TensorBoard's own thread may have met the same full disk, and closing would wait for it
-        self._board.close()
-        if self._wandb is not None:
+        for each in (self._lines, self._events):
+            # What the disk refused is still to be written, and refused again; that has been said.
+            with suppress(OSError) if error else nullcontext():
+                each.close()
+        if self._wandb is not None and error is None:
             self._wandb.finish()
 
 
-def _tensorboard(folder: Path, iteration: int) -> Any:
-    from tensorboardX import SummaryWriter
+class _Events:
+    """Scalars as TensorBoard reads them.
 
-    return SummaryWriter(str(folder / "tensorboard"), purge_step=iteration + 1)
+    tensorboardX's own writer has a thread for it, which meets a full disk where nobody looks.
+    """
+
+    def __init__(self, folder: Path, iteration: int):
+        from tensorboardX.proto.event_pb2 import Event, SessionLog
+        from tensorboardX.record_writer import RecordWriter
+
+        folder.mkdir(exist_ok=True)
+        self.path = folder / f"events.out.tfevents.{time.time():.6f}.{socket.gethostname()}"
+        self._records = RecordWriter(str(self.path))
+        self._write(Event(wall_time=time.time(), file_version="brain.Event:2"))
+        # Hides what a future that a crash undid has left in earlier files.
+        start = SessionLog(status=SessionLog.START)
+        self._write(Event(wall_time=time.time(), step=iteration + 1, session_log=start))
+
+    def add(self, iteration: int, numbers: dict[str, float]) -> None:
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.proto.summary_pb2 import Summary
+
+        values = [Summary.Value(tag=name, simple_value=value) for name, value in numbers.items()]
+        self._write(Event(wall_time=time.time(), step=iteration, summary=Summary(value=values)))
+
+    def _write(self, event: Any) -> None:
+        self._records.write(event.SerializeToString())
+        self._records.flush()
+
+    def close(self) -> None:
+        self._records.close()
 
 
 def _wandb(folder: Path) -> Any:

@@ -1,5 +1,8 @@
 """Small states whose content follows from their iteration, as tests of checkpoints save them."""
 
+import contextlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -73,3 +76,13 @@ def assert_refused(run: Path, reason: str, said: str = "cannot save checkpoint")
     assert not list(run.glob("checkpoints/.*"))
     assert checkpoint.iterations(run) == [1]
     assert assert_good(run, 1) == []
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

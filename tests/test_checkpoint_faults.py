@@ -4,20 +4,19 @@ import contextlib
 import gc
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 import pytest
-from saved_states import KEEP, assert_good, assert_refused, save, state_of
+from saved_states import KEEP, assert_good, assert_refused, largest_file, save, state_of
 
 from azero import checkpoint
 from azero.checkpoint import CheckpointError, Keep
@@ -117,16 +116,6 @@ def test_kill_at_random_moments(tmp_path: Path) -> None:
             assert assert_good(run, found) == []
             last[run] = found
     assert hidden  # at least one was killed while it wrote
-
-
-@contextlib.contextmanager
-def largest_file(size: int) -> Iterator[None]:
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 @pytest.mark.parametrize("size", [0, 100, 400, 1000])

@@ -76,7 +76,7 @@ def network_answers(game: Game, network: Network) -> NetworkAnswers:
     def answers(params: Params, states: State, key: jax.Array) -> Answer:
         del key
         action, policy, value = jax.device_get(answer(params, states))
-        return _sound(Answer(action, policy, None, value))
+        return sound(Answer(action, policy, None, value))
 
     return answers
 
@@ -100,7 +100,7 @@ def tree_answers(config: SearchConfig, model: Model, stop_early: bool = False) -
     search = jax.jit(make_tree_search(config, model, explore=False, stop_early=stop_early))
 
     def answers(params: Params, states: State, key: jax.Array) -> Answer:
-        _refuse_stuck(states)
+        refuse_stuck(states)
         return _answer(search(params, states, key))
 
     return answers
@@ -121,7 +121,7 @@ def tree_playing(config: SearchConfig, model: Model, params: Params, reuse: bool
 
     def answer(kept: Kept, states: State, key: jax.Array, games: np.ndarray) -> tuple[Answer, Kept]:
         asked = _of_games(states, games)
-        _refuse_stuck(asked)
+        refuse_stuck(asked)
         amplified, kept = search(params, kept, asked, games.astype(np.int32), key)
         return _answer(amplified), kept
 
@@ -155,7 +155,7 @@ def tree_traced(config: SearchConfig, model: Model, params: Params) -> Traced:
         return amplified, kept.tree
 
     def answers(states: State, key: jax.Array) -> tuple[Answer, Tree]:
-        _refuse_stuck(states)
+        refuse_stuck(states)
         amplified, tree = jax.device_get(search(params, states, key))
         return _answer(amplified), tree
 
@@ -292,7 +292,7 @@ def _of_games(states: State, games: np.ndarray) -> State:
     return _take(states, np.minimum(games, len(states.terminal) - 1))
 
 
-def _refuse_stuck(states: State) -> None:
+def refuse_stuck(states: State) -> None:
     """BadPosition where a game goes on but there is no move."""
     stuck = ~np.asarray(states.legal).any(axis=-1) & ~np.asarray(states.terminal)
     if stuck.any():
@@ -301,10 +301,10 @@ def _refuse_stuck(states: State) -> None:
 
 def _answer(amplified: Amplified) -> Answer:
     found = jax.device_get(amplified)
-    return _sound(Answer(found.action, found.policy, found.visits, found.value))
+    return sound(Answer(found.action, found.policy, found.visits, found.value))
 
 
-def _sound(answer: Answer) -> Answer:
+def sound(answer: Answer) -> Answer:
     """The answer; BadPosition where it is not made of numbers, which is so where a network's is not."""
     assert answer.value is not None
     bad = ~np.isfinite(answer.policy).all(axis=-1) | ~np.isfinite(answer.value)

@@ -7,7 +7,7 @@ import dataclasses
 import difflib
 import math
 from collections.abc import Set
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -177,7 +177,7 @@ class Config:
 
 
 POSITIVE = (
-    "network.width", "search.simulations", "search.considered", "search.lanes", "selfplay.games", "selfplay.plies",
+    "network.width", "selfplay.games", "selfplay.plies",
     "replay.capacity", "replay.minimum", "replay.actions", "learn.batch", "learn.learning_rate", "learn.reuse",
     "learn.clip", "report.keep_newest", "search.c_init", "replay.share", "selfplay.full_share",
     "selfplay.cheap_simulations", "distill.temperature", "distill.answers", "distill.teacher_half_life",
@@ -206,6 +206,24 @@ def field(config: Any, path: str) -> Any:
     return config
 
 
+def check_search(config: SearchConfig) -> None:
+    """Refuse what no search could mean.
+
+    Raises:
+      ValueError: one line with the field, what it was and what it must be.
+    """
+    for name in ("simulations", "considered", "lanes"):
+        if getattr(config, name) < 1:
+            raise ValueError(f"search.{name} must be above 0, not {getattr(config, name)}")
+    kinds = get_type_hints(SearchConfig)
+    for name in ("backend", "algorithm", "fpu"):
+        known = get_args(kinds[name])
+        if getattr(config, name) not in known:
+            raise ValueError(f"search.{name} must be {' or '.join(known)}, not {getattr(config, name)!r}")
+    if config.backend == "mctx" and config.algorithm == "puct" and config.fpu != "loss":
+        raise ValueError(f"search.backend mctx counts a move not tried as a loss: search.fpu {config.fpu} is azero's")
+
+
 def check(config: Config, given: Set[str] = frozenset()) -> None:
     """Refuse values that no run could mean.
 
@@ -215,6 +233,7 @@ def check(config: Config, given: Set[str] = frozenset()) -> None:
     Raises:
       ValueError: one line with the field, what it was and what it must be.
     """
+    check_search(config.search)
     for path in POSITIVE:
         if not 0 < field(config, path) < math.inf:
             raise ValueError(f"{path} must be above 0, not {field(config, path)}")

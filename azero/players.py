@@ -173,11 +173,10 @@ def search_player(config: Config, game: Game, params: Any, name: str = "search",
 
 
 def _searcher(name: str, config: SearchConfig, game: Game, model: Model, params: Any, reuse: bool) -> Player:
-    sure = game.num_players == 2  # when a move is sure is told by returns from -1 to 1
     return Player(
         name,
         functools.partial(ways.tree_answers(config, model), params),
-        playing=ways.tree_playing(config, model, params, reuse, stop_early=sure),
+        playing=ways.tree_playing(config, model, params, reuse, stop_early=model.bounded),
         traced=functools.partial(ways.tree_traced, config, model, params),
         searching=Searching(config, model, params, reuse),
     )

@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from azero.answers import Answer, Playing, forgetful
+from azero.answers import Answer, Playing, forgetful, refuse_stuck, sound
 from azero.network import Params
 from azero.players import Player, Searching
 from azero.search import Amplified, Kept, main_line, make_kept_search
@@ -273,6 +273,7 @@ def slices(searching: Searching, game: Game, size: int) -> Slices:
     begin = jax.jit(lambda states: planner.begin(searching.params, twins(states)))
 
     def first(kept: Kept, states: State, key: jax.Array) -> tuple[Thought, Kept]:
+        refuse_stuck(states)
         found, kept = search(searching.params, kept, states, key)
         return _thought(*jax.device_get(found)), kept
 
@@ -291,7 +292,7 @@ def slices(searching: Searching, game: Game, size: int) -> Slices:
 
 
 def _thought(amplified: Any, prior: np.ndarray, actions: np.ndarray, lines: np.ndarray) -> Thought:
-    answer = Answer(amplified.action, amplified.policy, amplified.visits, amplified.value)
+    answer = sound(Answer(amplified.action, amplified.policy, amplified.visits, amplified.value))
     visits = amplified.visits[0]
     known = {
         int(action): [int(action), *(int(reply) for reply in line if reply != NONE)]

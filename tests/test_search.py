@@ -13,7 +13,7 @@ from toy_games import WITHIN_ONE, make_toy, no_text, roots
 import games
 from azero.config import NetworkConfig, SearchConfig
 from azero.network import make_network
-from azero.search import Amplified, by_rules, make_search, make_tree_search
+from azero.search import Amplified, by_rules, make_kept_search, make_search, make_tree_search
 from games.core import Game, Notation, State, no_symmetries
 from games.notation import play_text
 
@@ -243,3 +243,24 @@ def test_a_thousand_moves_compile_once_and_leave_nothing_in_memory():
     early, late, searches, steps = map(int, out.split())
     assert (searches, steps) == (1, 1)
     assert late < 1.01 * early
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"simulations": 0}, "search.simulations must be above 0, not 0"),
+        ({"considered": 0, "backend": "mctx"}, "search.considered must be above 0, not 0"),
+        ({"lanes": -1}, "search.lanes must be above 0, not -1"),
+        ({"backend": "mtcx"}, "search.backend must be azero or mctx, not 'mtcx'"),
+        ({"algorithm": "gumbl"}, "search.algorithm must be gumbel or puct, not 'gumbl'"),
+        ({"fpu": "los"}, "search.fpu must be loss or parent, not 'los'"),
+        ({"backend": "mctx", "algorithm": "puct", "fpu": "parent"}, "search.backend mctx counts a move not tried"),
+    ],
+)
+def test_what_no_search_could_mean_is_refused(settings, message):
+    model = by_rules(FOREST, JUDGE)
+    with pytest.raises(ValueError, match=f"^{message}"):
+        make_tree_search(SearchConfig(**settings), model, explore=False)
+    if "backend" not in settings:
+        with pytest.raises(ValueError, match=f"^{message}"):
+            make_kept_search(SearchConfig(**settings), model)

@@ -35,7 +35,7 @@ TREES = {  # actions, settings, noise, and the lanes to compare with mctx
     "1 move": (1, GUMBEL, True, (1,)),
 }
 GAMES = {  # random games, the most plies of each, settings, lanes
-    "tic_tac_toe": (128, 9, GUMBEL, (1,)),
+    "tic_tac_toe": (128, 9, GUMBEL, (1, 4)),
     "tic_tac_toe puct": (128, 9, PUCT, (1,)),
     "connect_four": (128, 42, SearchConfig(simulations=24, considered=5, rescale_values=False), (1,)),
     "connect_four puct": (128, 42, PUCT, (1,)),

@@ -105,6 +105,14 @@ def test_the_policy_improves_nearly_everywhere_at_64_simulations():
     assert (gained < -1e-6).mean() < 1e-3
 
 
+def test_puct_makes_the_policy_worse_more_often_than_gumbel():
+    """Shares of the positions, as docs/reference/search.md tells them."""
+    config = SearchConfig(simulations=64, algorithm="puct")
+    _, gained, _ = exact_answers(config, 1.0, sample())
+    assert 1e-3 < (gained < -1e-6).mean() < 0.2
+    print((gained < -1e-6).mean(), gained.min())
+
+
 @functools.cache
 def mates() -> tuple[State, np.ndarray]:
     """64 positions of Connect Four in which some move wins at once, and which moves do, bool [64, 7]."""

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from toy_games import no_text
 
 import games
 from azero.config import SearchConfig
@@ -15,7 +16,7 @@ from azero.search.puct import make_choose
 from azero.search.reuse import SEARCHES, subtrees
 from azero.search.simulate import make_simulate
 from azero.search.tree import NONE
-from games.core import ILLEGAL
+from games.core import ILLEGAL, Game, Notation, State, no_symmetries
 
 GAME = games.make("connect_four_4x4")
 KEY = jax.random.key(0)
@@ -228,6 +229,47 @@ def test_lanes_change_nothing():
     begin = planner("gumbel", lanes=4).begin(None, STATES)
     amplified, _ = planner("gumbel", lanes=4).search(None, begin, STATES, ALL, KEY)
     jax.tree.map(np.testing.assert_array_equal, amplified, searched("gumbel")[0])
+
+
+def forced_then_two():
+    """A game of one forced move, then of two at every turn: the first is worth 0.8 and likely; the other looks a
+    little better and turns out to be lost."""
+
+    def state(number, to_play):
+        legal = jnp.array([True, False]) | (number > 0)
+        return State(number, to_play, legal, jnp.float32(0), jnp.float32(-1), jnp.zeros((), bool))
+
+    def step(before, action, key):
+        turn = jnp.where(action == 0, 100, 200)
+        number = jnp.where(before.board == 0, 1, jnp.where(before.board == 1, turn, before.board + 1))
+        return state(number.astype(jnp.int32), 1 - before.to_play)
+
+    def evaluate(params, states, key):
+        number = states.board
+        worth = jnp.where(number == 1, 0.5, jnp.where(number == 203, -1.0, jnp.where(number >= 200, 0.81, 0.8)))
+        prior = jnp.log(jnp.array([0.99, 0.01]))
+        return jnp.broadcast_to(prior, (*number.shape, 2)), jnp.where(states.to_play == 1, worth, -worth)
+
+    notation = Notation(no_text, no_text, "", no_text)
+    start = state(jnp.int32(0), jnp.int32(0))
+    symmetries = no_symmetries(1, 2)
+    return Game("two", 2, 2, (1, 1, 1), 64, lambda key: start, step, no_text, symmetries, notation), evaluate
+
+
+def test_stopping_early_in_a_kept_tree_changes_no_move():
+    """The sure move leads by what was kept, and is not yet due in the round of halving that is left."""
+    game, evaluate = forced_then_two()
+    config, one = SearchConfig(simulations=8, considered=2), np.zeros(1, np.int32)
+    start = jax.tree.map(lambda leaf: leaf[None], game.init(KEY))
+    found = {}
+    for early in (False, True):
+        made = make_kept_search(config, by_rules(game, evaluate), stop_early=early)
+        full = make_kept_search(config, by_rules(game, evaluate))
+        first, kept = full.search(None, full.begin(None, start), start, one, KEY)
+        after = jax.vmap(game.step, (0, 0, None))(start, first.action, KEY)
+        found[early] = jax.device_get(made.search(None, made.moved(kept, first.action), after, one, KEY)[0])
+    assert found[True].visits.sum() < found[False].visits.sum()
+    assert found[True].action == found[False].action == [0]
 
 
 def test_trees_of_mctx_are_not_kept():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from azero.config import SearchConfig
+from azero.config import SearchConfig, check_search
 from azero.network import Network, Params
 from azero.search.amplified import Amplified
 from azero.search.gumbel import make_gumbel
@@ -44,12 +44,16 @@ def make_search(config: SearchConfig, game: Game, network: Network, explore: boo
       explore: self-play's noise (Gumbel noise, or Dirichlet noise and sampled moves); without it the same
         states give the same moves.
       stop_early: leave a position as soon as no further simulation can change its move; backend mctx never does.
+
+    Raises:
+      ValueError: the config names no search.
     """
     return make_tree_search(config, by_network(game, network), explore, stop_early)
 
 
 def make_tree_search(config: SearchConfig, model: Model, explore: bool, stop_early: bool = False) -> Search:
     """The same search with any model, such as the rules and random playouts."""
+    check_search(config)
     if config.backend == "mctx":
         if model.chance:
             raise ValueError("search.backend mctx does not weigh what chance does; azero does, so take that")

@@ -152,6 +152,10 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
         mine = (root.rounds == due(root)[:, None]) & _there(root) & ~root.done[:, None]
         return jnp.where(mine, score, -jnp.inf)
 
+    def in_play(root: Root) -> jax.Array:
+        """bool [B, K], of the moves that sequential halving has not dropped."""
+        return (root.rounds >= due(root)[:, None]) & _there(root)
+
     def finished(root: Root) -> jax.Array:
         """bool [B]: all simulations are made, or the move is sure whatever the others find."""
         out = root.simulations >= config.simulations
@@ -161,10 +165,10 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
         _, visits, q = root.node.edges
         more = (config.simulations - root.simulations)[:, None]
         low, high = (visits * q - more) / (visits + more + TINY), (visits * q + more) / (visits + more + TINY)
-        in_play = (root.rounds >= due(root)[:, None]) & _there(root)
-        first = jnp.where(in_play, root.noisy, -jnp.inf).argmax(axis=-1)[:, None] == jnp.arange(q.shape[1])
+        still = in_play(root)
+        first = jnp.where(still, root.noisy, -jnp.inf).argmax(axis=-1)[:, None] == jnp.arange(q.shape[1])
         lead = jnp.where(first, low, -jnp.inf).max(axis=-1)
-        return out | (lead > jnp.where(in_play & ~first, high, -jnp.inf).max(axis=-1))
+        return out | (lead > jnp.where(still & ~first, high, -jnp.inf).max(axis=-1))
 
     def count(root: Root, slot: jax.Array, active: jax.Array) -> Root:
         """Counts the waiting simulation of one move in each active row."""
@@ -245,7 +249,9 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
         policy = jax.nn.softmax(jnp.where(legal, logits + sigma, -jnp.inf))
         q = jnp.where(visits > 0, q, jnp.where(legal, mixed_value(node)[:, None], 0))
         row = jnp.arange(legal.shape[0])
-        most = (root.rounds == root.rounds.max(axis=-1, keepdims=True)) & _there(root)
+        # A row that was left in the middle of a round has its sure move among those that still wait for their turn.
+        whole = (root.simulations >= config.simulations)[:, None]
+        most = jnp.where(whole, root.rounds == root.rounds.max(axis=-1, keepdims=True), in_play(root)) & _there(root)
         slot = jnp.where(most, root.noisy + sigma[row[:, None], root.action], -jnp.inf).argmax(axis=-1)
         return Amplified(root.action[row, slot], policy, visits, q, (policy * q).sum(axis=-1))
 

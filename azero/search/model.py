@@ -23,6 +23,9 @@ class Model(NamedTuple):
     root: Callable[[Params, State], State] = lambda params, states: states
     # params, positions [B] of the game -> as a tree holds them
     chance: Chance | None = None  # of batches; a tree then goes to every outcome by its probability, and not by `step`
+    bounded: bool = (
+        False  # every return is in [-1, 1], as in games for two by their rules; what is learned can overshoot
+    )
 
     @property
     def outcomes(self) -> int:
@@ -48,7 +51,8 @@ def by_rules(game: Game, evaluate: Evaluate) -> Model:
         del params
         return step(states, actions, jax.random.split(key, actions.shape[0]))
 
-    return Model(game.num_actions, follow, evaluate, chance=_of_batches(game.chance) if game.chance else None)
+    chance = _of_batches(game.chance) if game.chance else None
+    return Model(game.num_actions, follow, evaluate, chance=chance, bounded=game.num_players == 2)
 
 
 def _of_batches(chance: Chance) -> Chance:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from azero.config import SearchConfig
+from azero.config import SearchConfig, check_search
 from azero.network import Params
 from azero.search.amplified import Amplified
 from azero.search.gumbel import make_gumbel
@@ -54,8 +54,9 @@ def make_kept_search(config: SearchConfig, model: Model, stop_early: bool = Fals
       searches: how many searches' simulations a tree has room for.
 
     Raises:
-      ValueError: the backend is mctx, whose trees cannot be kept.
+      ValueError: the config names no search, or the backend is mctx, whose trees cannot be kept.
     """
+    check_search(config)
     if config.backend == "mctx":
         raise ValueError("trees of backend mctx are not kept; backend azero keeps them")
     # Side by side, simulations are made ahead of those that count, and room and counts would have to allow for them.

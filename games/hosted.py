@@ -8,7 +8,8 @@ import difflib
 import importlib
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import gymnasium
@@ -16,6 +17,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
 
 from games import GYM
 from games.core import Game, Host, State, no_symmetries
@@ -23,6 +25,7 @@ from games.notation import numbered_notation
 
 DISCOUNT = 0.997
 LONGEST = 1000  # moves after which an episode is cut off where its environment sets no limit
+MOST_ACTIONS = 2**15 - 1  # their numbers are stored in 16 bits
 MOST_NUMBERS = 256  # in an observation: each is stored and compiled by itself
 EXTRAS = {"box2d": "box2d", "swig": "box2d", "ale_py": "atari", "mujoco": "mujoco", "pygame": "classic-control"}
 
@@ -49,36 +52,65 @@ class Stepped(NamedTuple):
 class Envs:
     """B environments of one kind side by side. One that is over ignores moves until it is begun again."""
 
-    def __init__(self, vector: Any, layout: Layout, first: int):
-        self.vector, self.layout, self.first = vector, layout, first
+    def __init__(self, name: str, vector: Any, layout: Layout, first: int):
+        self.name, self.vector, self.layout, self.first = name, vector, layout, first
         self.over = np.ones(vector.num_envs, bool)
         self.cut = np.zeros(vector.num_envs, bool)  # which of those were cut off
-        self.vector.reset(seed=[0] * vector.num_envs)
+        with _blamed(name):
+            self.vector.reset(seed=[0] * vector.num_envs)
 
     def begin(self, which: np.ndarray, seeds: Sequence[int]) -> np.ndarray:
         """New episodes in these environments, bool [B], each from its own seed, of which there are B.
 
         Returns:
           float32 [B, H, W, C], what is observed now; of the other environments it means nothing.
+
+        Raises:
+          ValueError: the environment fails, or shows what is no number.
         """
-        observation, _ = self.vector.reset(seed=list(seeds), options={"reset_mask": which})
+        with _blamed(self.name):
+            seen, _ = self.vector.reset(seed=list(seeds), options={"reset_mask": which})
+            observation = self.layout.read(seen)
         self.over, self.cut = self.over & ~which, self.cut & ~which
-        return self.layout.read(observation)
+        self._refuse_nan("an observation", observation)
+        return observation
 
     def step(self, actions: np.ndarray) -> Stepped:
-        """A move, int [B], in each; where the episode is over, none is made."""
-        # The mode of gymnasium's vectors is that the step after an end resets in place of a move. What is reset then
-        # has no seed of ours, and is begun again with one.
-        observation, reward, terminated, truncated, _ = self.vector.step(actions + self.first)
+        """A move, int [B], in each; where the episode is over, none is made.
+
+        Raises:
+          ValueError: as in `begin`.
+        """
+        # The step after an end resets in place of a move. What is reset then has no seed of ours, and is begun again
+        # with one.
+        with _blamed(self.name):
+            seen, reward, terminated, truncated, _ = self.vector.step(actions + self.first)
+            observation = self.layout.read(seen)
         went_on = ~self.over
+        self._refuse_nan("an observation", observation)
+        self._refuse_nan("a reward", np.where(went_on, reward, 0))
         terminated, truncated = terminated & went_on, truncated & ~terminated & went_on
         self.over, self.cut = self.over | terminated | truncated, self.cut | truncated
         return Stepped(
-            observation=self.layout.read(observation),
+            observation=observation,
             reward=np.where(went_on, reward, 0).astype(np.float32),
             terminated=terminated,
             truncated=truncated,
         )
+
+    def _refuse_nan(self, what: str, numbers: np.ndarray) -> None:
+        bad = numbers[~np.isfinite(numbers)]
+        if bad.size:
+            raise ValueError(f"{self.name} gives {what} that is no number: {bad[0]}")
+
+
+@contextmanager
+def _blamed(name: str) -> Iterator[None]:
+    """Says that it was the environment that failed, whatever it raises, and whatever it would exit with."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        raise ValueError(f"{name} fails while it is played: {_reason(error)}") from None
 
 
 def make_hosted(name: str) -> Game:
@@ -92,13 +124,18 @@ def make_hosted(name: str) -> Game:
     limit = spec.max_episode_steps or LONGEST
     try:
         env = gymnasium.make(spec, max_episode_steps=limit)
-        seen, _ = env.reset(seed=0)
     except Exception as error:  # whatever the environment raises
         raise ValueError(f"{name} cannot be made: {_reason(error)}") from None
     actions, space = env.action_space, env.observation_space
     if not isinstance(actions, spaces.Discrete):
         raise ValueError(f"{name} has actions of kind {_kind(actions)}; azero plays environments with Discrete actions")
+    if actions.n > MOST_ACTIONS:
+        raise ValueError(f"{name} has {actions.n} actions; azero plays environments with {MOST_ACTIONS} at most")
     layout = _layout(name, space)
+    try:
+        seen, _ = env.reset(seed=0)
+    except Exception as error:  # whatever the environment raises
+        raise ValueError(f"{name} cannot be begun: {_reason(error)}") from None
     if np.shape(seen) != space.shape:
         raise ValueError(f"{name} shows {np.shape(seen)}, and its observation space says {space.shape}")
     env.close()
@@ -109,8 +146,9 @@ def make_hosted(name: str) -> Game:
     def begin(count: int) -> Envs:
         # Checks that are made at every step are not for training: here one has been made.
         single: Any = {"max_episode_steps": limit, "disable_env_checker": True}
-        vector = gymnasium.make_vec(spec, num_envs=count, vectorization_mode="sync", **single)
-        return Envs(vector, layout, int(actions.start))
+        ends = {"autoreset_mode": AutoresetMode.NEXT_STEP}
+        vector = gymnasium.make_vec(spec, num_envs=count, vectorization_mode="sync", vector_kwargs=ends, **single)
+        return Envs(name, vector, layout, int(actions.start))
 
     def observe(state: State) -> jax.Array:
         return jnp.asarray(state.board)
@@ -152,7 +190,7 @@ def _spec(name: str, id: str) -> Any:
     return gymnasium.registry[own]
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """What went wrong, in one line, and what to install if that would mend it."""
     said = " ".join(str(error).split()) or "no reason was given"
     missing = error if isinstance(error, ImportError) else error.__cause__ or error.__context__

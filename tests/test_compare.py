@@ -295,6 +295,14 @@ def test_bad_input_is_one_line_and_nothing_is_written(tmp_path, monkeypatch, cap
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["file", "folder", "thesis.tex"]
 
 
+@pytest.mark.parametrize("game", ["2048", "gym:CartPole-v1"])
+def test_games_for_one_are_refused(tmp_path, monkeypatch, capsys, game):
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["compare", game, "--minutes", "1"]) == 2
+    assert capsys.readouterr().err == f"azero: {game} is a game for one, and azero compare measures games for two\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_exact_labels_need_exact_values(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     asked = ["compare", "othello", "--evaluations", "1e5", "--variants", "reward_model:reward.labels=oracle"]

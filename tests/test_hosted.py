@@ -84,6 +84,39 @@ class Spaces(gymnasium.Env):
         return self.observation_space.sample() if self.shown is None else self.shown
 
 
+class Faulty(gymnasium.Env):
+    """Fails in its second step, or shows what it should not."""
+
+    observation_space, action_space = spaces.Box(-9, 9, (2,), np.float32), spaces.Discrete(2)
+
+    def __init__(self, fault):
+        self.fault, self.steps = fault, 0
+
+    def reset(self, *, seed=None, options=None):
+        super().reset(seed=seed)
+        self.steps = 0
+        return np.zeros(2, np.float32), {}
+
+    def step(self, action):
+        self.steps += 1
+        seen, reward = np.zeros(2, np.float32), 1.0
+        if self.steps == 2:
+            match self.fault:
+                case "raises":
+                    raise RuntimeError("the engine\nbroke")
+                case "exits":
+                    sys.exit(3)
+                case "shows NaN":
+                    seen = seen + np.nan
+                case "shows three":
+                    seen = np.zeros(3, np.float32)
+                case "pays NaN":
+                    reward = float("nan")
+                case "pays nothing":
+                    reward = None
+        return seen, reward, self.steps > 2, False, {}
+
+
 def register(id, entry, limit=3, **kwargs):
     if id not in gymnasium.registry:
         gymnasium.register(id, entry, max_episode_steps=limit, kwargs=kwargs)
@@ -221,7 +254,7 @@ def test_what_is_stepped_while_a_search_is_under_way_is_not_counted_as_waiting()
     slow = register("AzeroSlow-v0", Walk, limit=9, seconds=seconds)
 
     def think(learner, observation, opening, number):
-        long = jax.lax.fori_loop(0, 1_000_000, lambda turn, x: jnp.sin(x + turn), observation[:, 0, 0, 0] + number)
+        long = jax.lax.fori_loop(0, 4_000_000, lambda turn, x: jnp.sin(x + turn), observation[:, 0, 0, 0] + number)
         nothing = jnp.zeros((len(observation), 1))
         return Thought((long > 2).astype(jnp.int32), nothing.astype(jnp.int16), nothing.astype(jnp.float16), long)
 
@@ -404,6 +437,7 @@ def test_an_environment_that_cannot_be_played_is_refused_in_a_line(name, line):
         ("AzeroMany-v0", {"observation": spaces.Box(0, 9, (999,), np.float32)}, "Box of float32 [999]"),
         ("AzeroTwo-v0", {"observation": spaces.Discrete(2), "action": spaces.MultiDiscrete([2, 2])}, "MultiDiscrete"),
         ("AzeroLies-v0", {"observation": spaces.Box(0, 9, (2,)), "shown": np.zeros(3, np.float32)}, "shows (3,)"),
+        ("AzeroHuge-v0", {"observation": spaces.Discrete(2), "action": spaces.Discrete(70_000)}, "has 70000 actions"),
         ("AzeroBroken-v0", {"colour": 1}, "cannot be made: TypeError"),
     ],
 )
@@ -412,6 +446,26 @@ def test_spaces_that_are_not_supported(id, kwargs, line):
     with pytest.raises(ValueError, match=re.escape(line)) as refused:
         register(id, Spaces, **kwargs)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("fault", "line"),
+    [
+        ("raises", "fails while it is played: RuntimeError: the engine broke"),
+        ("exits", "fails while it is played: SystemExit: 3"),
+        ("shows three", "fails while it is played: ValueError"),
+        ("shows NaN", "gives an observation that is no number: nan"),
+        ("pays NaN", "gives a reward that is no number: nan"),
+        ("pays nothing", "gives a reward that is no number: nan"),
+    ],
+)
+def test_an_environment_that_fails_on_the_way_is_named(fault, line, capsys):
+    name = f"AzeroFault{fault.title().replace(' ', '')}-v0"
+    register(name, Faulty, limit=9, fault=fault)
+    assert main(["eval", "random", "--game", f"gym:{name}", "--games", "4"]) == 2
+    said = capsys.readouterr().err.strip().splitlines()
+    assert said[-1].startswith(f"azero: gym:{name} {line}")
+    assert not any("Traceback" in each for each in said)
 
 
 def test_a_missing_package_is_named_with_what_installs_it(monkeypatch):

@@ -83,6 +83,9 @@ def _plan(arguments: Compare) -> "Plan":
     for name, value in given.items():
         if value is not None and not 0 < value < math.inf:
             raise ValueError(f"--{name} must be above 0, not {value}")
+    alone = arguments.game in games.names() and arguments.game not in games.FOR_TWO
+    if alone or arguments.game.startswith(games.GYM):
+        raise ValueError(f"{arguments.game} is a game for one, and azero compare measures games for two")
     base = preset("", arguments.game).config
     if arguments.config:
         base = read_config(arguments.config, base)

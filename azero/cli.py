@@ -101,7 +101,8 @@ def _help() -> str:
             "A PLAYER is runs/c4 or checkpoints/connect_four (the newest step; @120 for another), with options after a",
             "colon (runs/c4:simulations=200); policy:runs/c4 (the network's own move, no search); random;",
             "rollout:simulations=1000 (tree search with random playouts); oracle; human; gtp:COMMAND or",
-            "uci[seconds=0.1]:COMMAND (a program that speaks GTP or UCI); gnubg:plies=2 (GNU Backgammon).",
+            "uci[seconds=0.1]:COMMAND (a program that speaks GTP or UCI); gnubg:plies=2 (GNU Backgammon);",
+            "expectimax:depth=2 (of the points, where the rules say what chance does).",
             "",
             "options: --json (one JSON document on stdout), --debug (a traceback where something fails), --version",
         ]

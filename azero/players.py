@@ -29,6 +29,7 @@ from azero.answers import Answer, Answers, Playing, Traced
 from azero.checkpoint import weights
 from azero.config import Config, SearchConfig, check, from_dict
 from azero.engines import engine_playing, names_program, read_program
+from azero.expectimax import expectimax_answers
 from azero.manifest import CheckpointError
 from azero.muzero.network import network_of
 from azero.network import unnamed
@@ -40,7 +41,7 @@ from games.notation import jitted
 
 logger = logging.getLogger(__name__)
 
-PLAIN = ("random", "rollout", "oracle", "human", "gnubg")  # players that need no checkpoint
+PLAIN = ("random", "rollout", "expectimax", "oracle", "human", "gnubg")  # players that need no checkpoint
 ROLLOUT = SearchConfig(algorithm="puct", simulations=1000)
 SEARCH_OPTIONS = (
     "simulations", "algorithm", "considered", "value_scale", "maxvisit_init", "rescale_values", "c_init", "fpu",
@@ -49,6 +50,7 @@ SEARCH_OPTIONS = (
 OPTIONS: dict[str, tuple[str, ...]] = {
     "network": (*SEARCH_OPTIONS, "reuse"),
     "rollout": ("simulations", "c_init", "reuse"),
+    "expectimax": ("depth",),
     "policy": (),
     "random": (),
     "oracle": (),
@@ -251,6 +253,9 @@ def _plain(named: Named, game: Game) -> Player:
     match named.kind:
         case "random":
             return Player(named.text, ways.random_answers(game))
+        case "expectimax":
+            depth: int = read_value(named.text, "depth", named.options.get("depth", "2"), int)
+            return Player(named.text, expectimax_answers(game, depth))
         case "oracle":
             return Player(named.text, ways.oracle_answers(game))
         case "human":

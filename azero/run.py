@@ -102,8 +102,8 @@ def run(
     before = past_seconds(folder)
     strength: dict[str, float] = {}
     longest = 0.0
-    progress.begin(config, trainer, iteration, budget)
     with _signals() as signals, Writer(folder, iteration, config.report.wandb) as writer:
+        progress.begin(config, trainer, iteration, budget)
         while not signals and not _spent(budget, trainer, iteration, longest):
             began = time.monotonic()
             state, metrics = trainer.iterate(state)

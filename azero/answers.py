@@ -76,7 +76,7 @@ def network_answers(game: Game, network: Network) -> NetworkAnswers:
     def answers(params: Params, states: State, key: jax.Array) -> Answer:
         del key
         action, policy, value = jax.device_get(answer(params, states))
-        return sound(Answer(action, policy, None, value))
+        return _sound(Answer(action, policy, None, value))
 
     return answers
 
@@ -101,7 +101,7 @@ def tree_answers(config: SearchConfig, model: Model, stop_early: bool = False) -
 
     def answers(params: Params, states: State, key: jax.Array) -> Answer:
         refuse_stuck(states)
-        return _answer(search(params, states, key))
+        return answer_of_search(search(params, states, key))
 
     return answers
 
@@ -123,7 +123,7 @@ def tree_playing(config: SearchConfig, model: Model, params: Params, reuse: bool
         asked = _of_games(states, games)
         refuse_stuck(asked)
         amplified, kept = search(params, kept, asked, games.astype(np.int32), key)
-        return _answer(amplified), kept
+        return answer_of_search(amplified), kept
 
     def moved(kept: Kept, actions: np.ndarray) -> Kept:
         return kept._replace(at=now_at(kept, actions))
@@ -157,7 +157,7 @@ def tree_traced(config: SearchConfig, model: Model, params: Params) -> Traced:
     def answers(states: State, key: jax.Array) -> tuple[Answer, Tree]:
         refuse_stuck(states)
         amplified, tree = jax.device_get(search(params, states, key))
-        return _answer(amplified), tree
+        return answer_of_search(amplified), tree
 
     return answers
 
@@ -299,12 +299,13 @@ def refuse_stuck(states: State) -> None:
         raise BadPosition(int(stuck.argmax()), "there is no legal move, but the game is not over")
 
 
-def _answer(amplified: Amplified) -> Answer:
+def answer_of_search(amplified: Amplified) -> Answer:
+    """What a search found, as an answer; BadPosition where it is not made of numbers."""
     found = jax.device_get(amplified)
-    return sound(Answer(found.action, found.policy, found.visits, found.value))
+    return _sound(Answer(found.action, found.policy, found.visits, found.value))
 
 
-def sound(answer: Answer) -> Answer:
+def _sound(answer: Answer) -> Answer:
     """The answer; BadPosition where it is not made of numbers, which is so where a network's is not."""
     assert answer.value is not None
     bad = ~np.isfinite(answer.policy).all(axis=-1) | ~np.isfinite(answer.value)

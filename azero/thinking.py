@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from azero.answers import Answer, Playing, forgetful, refuse_stuck, sound
+from azero.answers import Answer, Playing, answer_of_search, forgetful, refuse_stuck
 from azero.network import Params
 from azero.players import Player, Searching
 from azero.search import Amplified, Kept, main_line, make_kept_search
@@ -292,7 +292,7 @@ def slices(searching: Searching, game: Game, size: int) -> Slices:
 
 
 def _thought(amplified: Any, prior: np.ndarray, actions: np.ndarray, lines: np.ndarray) -> Thought:
-    answer = sound(Answer(amplified.action, amplified.policy, amplified.visits, amplified.value))
+    answer = answer_of_search(amplified)
     visits = amplified.visits[0]
     known = {
         int(action): [int(action), *(int(reply) for reply in line if reply != NONE)]

@@ -87,13 +87,14 @@ class Envs:
             seen, reward, terminated, truncated, _ = self.vector.step(actions + self.first)
             observation = self.layout.read(seen)
         went_on = ~self.over
+        reward = np.where(went_on, reward, 0)
         self._refuse_nan("an observation", observation)
-        self._refuse_nan("a reward", np.where(went_on, reward, 0))
+        self._refuse_nan("a reward", reward)
         terminated, truncated = terminated & went_on, truncated & ~terminated & went_on
         self.over, self.cut = self.over | terminated | truncated, self.cut | truncated
         return Stepped(
             observation=observation,
-            reward=np.where(went_on, reward, 0).astype(np.float32),
+            reward=reward.astype(np.float32),
             terminated=terminated,
             truncated=truncated,
         )

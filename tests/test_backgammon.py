@@ -32,6 +32,7 @@ GAME = games.make("backgammon")
 assert GAME.chance
 STATE_OF = jax.jit(state_of)
 AFTER = jax.jit(jax.vmap(GAME.chance.after))
+# Ignored by mypy: a game may lack chance, and backgammon does not.
 ALL_AFTER = jax.jit(lambda state: jax.vmap(GAME.chance.after, (None, 0))(state, jnp.arange(PASS + 1)))  # type: ignore
 BATCH = 64
 

@@ -46,6 +46,9 @@ class SearchConfig:
     """Gumbel: root actions considered at the most."""
     lanes: int = 1
     """Gumbel: root moves searched side by side, with the same answers; 16 keeps an accelerator busy with few games."""
+    cache: int = 0
+    """Self-play: MiB on each device for what the network said in this iteration, so that it is not shown a position
+    twice; 0 keeps nothing. Finds the same, and pays where a small board brings many games to the same positions."""
     value_scale: float = 0.1
     """Gumbel: weight of the completed values against the prior logits."""
     maxvisit_init: float = 50.0
@@ -186,8 +189,8 @@ POSITIVE = (
     "muzero.unroll", "muzero.td_steps", "muzero.value_range", "muzero.bins",
 )  # fmt: skip
 NOT_NEGATIVE = (
-    "seed", "devices", "network.blocks", "search.value_scale", "search.maxvisit_init", "search.dirichlet_alpha",
-    "selfplay.opening_plies", "distill.value_weight", "learn.warmup", "learn.decay",
+    "seed", "devices", "network.blocks", "search.cache", "search.value_scale", "search.maxvisit_init",
+    "search.dirichlet_alpha", "selfplay.opening_plies", "distill.value_weight", "learn.warmup", "learn.decay",
     "learn.weight_decay", "report.strength_every", "report.checkpoint_every", "report.keep_every", "distill.entropy",
     "distill.kl", "distill.kl_target", "distill.halfway", "distill.imitation_half_life", "distill.margin",
     "distill.imitate_first", "distill.clip", "reward.every", "reward.pessimism", "reward.blocks", "muzero.consistency",

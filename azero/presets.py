@@ -45,7 +45,7 @@ def _small_connect(game: str) -> Config:
     return Config(
         game=game,
         network=NetworkConfig(width=256, blocks=2),
-        search=SearchConfig(simulations=16),
+        search=SearchConfig(simulations=16, cache=64),
         selfplay=SelfPlayConfig(games=512, plies=16, opening_plies=10),
         learn=LearnConfig(learning_rate=2e-3),
         replay=ReplayConfig(capacity=500_000, minimum=50_000),
@@ -97,7 +97,7 @@ PRESETS: dict[str, Preset] = {
         Config(
             game="connect_four",
             network=NetworkConfig(width=256, blocks=3),
-            search=SearchConfig(simulations=16),
+            search=SearchConfig(simulations=16, cache=64),
             selfplay=SelfPlayConfig(games=512, plies=32, opening_plies=16),
             targets=TargetConfig(value_lambda=0.95),
             learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=2e-3, ema=0.9995),

@@ -20,9 +20,9 @@ import jax
 import jax.numpy as jnp
 
 from azero.config import SelfPlayConfig
-from azero.distill.core import Act, Amplifier, Learner, Teach
+from azero.distill.core import Act, Amplifier, Learner, NewCache, Teach
 from azero.replay import Approval, Position, pack, stored_policy
-from azero.search import Amplified
+from azero.search import Amplified, Cache
 from games.core import Game, State, rows_where
 
 
@@ -48,6 +48,9 @@ class Trajectory(NamedTuple):
     outcome: jax.Array  # float32 [T, B], reward of the first player where a game ended, else 0
     ended: jax.Array  # bool [T, B]
     approval: Approval | None = None  # leaves [T, B, ...], if the lesson has one
+
+
+InFlight = tuple[Games, Cache | None]
 
 
 def new_games(game: Game, config: SelfPlayConfig, count: int, key: jax.Array) -> Games:
@@ -88,6 +91,7 @@ def make_selfplay(
     entries: int,
     cheap: Amplifier | None = None,
     act: Act | None = None,
+    new_cache: NewCache = lambda states: None,
 ) -> Callable[[Learner, Games, jax.Array], tuple[Games, Trajectory]]:
     """Self-play: (learner, games [B], key) -> (games [B], Trajectory [T, B]).
 
@@ -99,27 +103,31 @@ def make_selfplay(
       entries: how many moves of a policy target are kept.
       cheap: the search of the moves beyond `config.full_share`; None searches all moves with `amplify`.
       act: who makes the moves, if not M2 alone.
+      new_cache: where M2 finds what the network said earlier in the same T moves, if it can use that.
     """
     observe = jax.vmap(game.observe)
     step = jax.vmap(game.step)
     answer = make_answer(config, amplify, cheap)
 
-    def choose(learner: Learner, games: Games, key: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
+    def choose(
+        learner: Learner, cache: Cache | None, games: Games, key: jax.Array
+    ) -> tuple[jax.Array, jax.Array, jax.Array, Amplified]:
         search_key, opening_key, act_key = jax.random.split(key, 3)
         coin_key = search_key  # not looked at where all searches are full
         if cheap is not None:
             coin_key, search_key = jax.random.split(search_key)
-        amplified, full = answer(learner, games.state, coin_key, search_key)
+        amplified, full = answer(learner._replace(cache=cache), games.state, coin_key, search_key)
         in_opening = games.ply < games.opening
         own = act(learner, games.state, amplified, act_key) if act else amplified.action
         action = jnp.where(in_opening, random_legal(games.state.legal, opening_key), own)
         return action, ~in_opening, full, amplified
 
-    def play_ply(learner: Learner, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
+    def play_ply(learner: Learner, carry: InFlight, key: jax.Array) -> tuple[InFlight, Trajectory]:
+        games, cache = carry
         choice_key, step_key, new_key, teach_key = jax.random.split(key, 4)
         count = games.ply.shape[0]
         before = games.state
-        action, chosen, full, amplified = choose(learner, games, choice_key)
+        action, chosen, full, amplified = choose(learner, cache, games, choice_key)
         after = step(before, action, jax.random.split(step_key, count))
         if game.time_limit:
             cut = games.ply >= game.time_limit
@@ -146,11 +154,13 @@ def make_selfplay(
         )
         going_on = Games(after, games.ply + 1, games.opening)
         fresh = new_games(game, config, count, new_key)
-        return rows_where(after.terminal, fresh, going_on), played
+        return (rows_where(after.terminal, fresh, going_on), amplified.cache), played
 
     def play(learner: Learner, games: Games, key: jax.Array) -> tuple[Games, Trajectory]:
         keys = jax.random.split(key, config.plies)
-        return jax.lax.scan(lambda carry, ply_key: play_ply(learner, carry, ply_key), games, keys)
+        carry = games, new_cache(games.state)
+        (games, _), trajectory = jax.lax.scan(lambda carry, ply_key: play_ply(learner, carry, ply_key), carry, keys)
+        return games, trajectory
 
     return play
 

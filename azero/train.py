@@ -143,7 +143,8 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
     cheap_config = dataclasses.replace(config.search, simulations=config.selfplay.cheap_simulations)
     cheap = distiller.amplifier(cheap_config, False) if config.selfplay.full_share < 1 else None
     entries = config.replay.actions
-    play = make_selfplay(config.selfplay, game, amplify, distiller.teach, entries, cheap, distiller.act)
+    teach, act, cache = distiller.teach, distiller.act, distiller.cache
+    play = make_selfplay(config.selfplay, game, amplify, teach, entries, cheap, act, cache)
     positions = config.selfplay.games * config.selfplay.plies
     updates = max(1, round(positions * config.learn.reuse / config.learn.batch))
     optimizer = make_optimizer(config.learn, updates)
@@ -239,7 +240,7 @@ def make_trainer(config: Config, game: Game, lessons: Callable[..., Lessons] = m
 
     def on_host() -> tuple[Stage, Callable[..., Any]]:
         """The environments of a game that the host steps, and the play step that has it do so."""
-        think = make_think(config.selfplay, game, amplify, distiller.teach, entries, cheap)
+        think = make_think(config.selfplay, game, amplify, teach, entries, cheap)
 
         def search(learner: Learner, observation: jax.Array, opening: jax.Array, number: jax.Array) -> Thought:
             key = make_key(config.seed, "play", learner.iteration, number, jax.lax.axis_index(AXIS))

@@ -17,14 +17,15 @@ from azero.targets import samples
 GAME = games.make("tic_tac_toe")
 NETWORK = make_network(NetworkConfig(width=8, blocks=1), GAME)
 PARAMS = NETWORK.init(jax.random.key(0))
+LEARNER = Learner(PARAMS, None, jnp.int32(0))
 GAMES = 4
 
 
 def sure(slot: int):
     """A search that plays the first legal move and teaches the last (-1) or first (0) one beyond doubt."""
 
-    def search(params, states, key):
-        del params, key
+    def search(learner, states, key):
+        del learner, key
         order = jnp.argsort(~states.legal, axis=-1, stable=True)  # legal moves first
         legal = states.legal.sum(-1)
         taught = order[jnp.arange(GAMES), slot % legal]
@@ -47,7 +48,7 @@ def played(search, cheap, share: float, plies: int):
     @jax.jit
     def run():
         start = new_games(GAME, config, GAMES, jax.random.key(0))
-        return play(PARAMS, start, jax.random.key(1))[1]
+        return play(LEARNER, start, jax.random.key(1))[1]
 
     return jax.device_get(run())
 
@@ -65,8 +66,8 @@ def test_full_and_cheap_plies_run_their_own_simulations():
     def counted(simulations: int, explore: bool):
         search = make_search(SearchConfig(simulations=simulations), GAME, NETWORK, explore)
 
-        def with_count(*inputs):
-            amplified = search(*inputs)
+        def with_count(learner, states, key):
+            amplified = search(learner.params, states, key)
             return amplified._replace(value=amplified.visits.sum(-1).astype(jnp.float32))
 
         return with_count
@@ -103,7 +104,7 @@ def test_without_a_cheap_search_every_move_is_full_and_nothing_branches():
     config = SelfPlayConfig(games=GAMES, plies=3)
     state = new_games(GAME, config, GAMES, jax.random.key(0))
     programs = [
-        str(jax.make_jaxpr(make_selfplay(config, GAME, sure(0), taught, 9, cheap))(PARAMS, state, jax.random.key(1)))
+        str(jax.make_jaxpr(make_selfplay(config, GAME, sure(0), taught, 9, cheap))(LEARNER, state, jax.random.key(1)))
         for cheap in (None, sure(-1))
     ]
     assert ["cond[" in program for program in programs] == [False, True]

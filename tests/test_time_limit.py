@@ -7,7 +7,7 @@ import pytest
 
 import games
 from azero.config import NetworkConfig, SearchConfig, SelfPlayConfig, TargetConfig
-from azero.distill import Lesson
+from azero.distill import Learner, Lesson
 from azero.network import make_network
 from azero.search import Amplified, make_search
 from azero.selfplay import make_selfplay, new_games
@@ -55,7 +55,7 @@ def played(game: Game, plies: int, rows: int = 1, start: tuple[int, ...] = (0,))
     begun = new_games(game, config, rows, jax.random.key(0))
     ply = jnp.array(start, jnp.int32)
     begun = begun._replace(ply=ply, state=begun.state._replace(board=ply))
-    return jax.device_get(jax.jit(play)(None, begun, jax.random.key(1)))
+    return jax.device_get(jax.jit(play)(Learner(None, None, jnp.int32(0)), begun, jax.random.key(1)))
 
 
 def targets(trajectory, mix: float = 1.0, bootstrap: float = 9.0) -> np.ndarray:
@@ -114,16 +114,20 @@ def test_games_without_a_limit_play_as_if_there_were_none():
     game = games.make("tic_tac_toe")
     network = make_network(NetworkConfig(width=8, blocks=1), game)
     config = SelfPlayConfig(games=4, plies=12, opening_plies=2)
-    params = network.init(jax.random.key(0))
+    learner = Learner(network.init(jax.random.key(0)), None, jnp.int32(0))
     found, evaluations = [], []
     for limit in (0, 10):
         limited = game._replace(time_limit=limit)
         search = make_search(SearchConfig(simulations=4), limited, network, explore=True)
         play = make_selfplay(
-            config, limited, search, lambda learner, states, amplified, key: Lesson(amplified.policy), 9
+            config,
+            limited,
+            lambda learner, states, key, search=search: search(learner.params, states, key),
+            lambda learner, states, amplified, key: Lesson(amplified.policy),
+            9,
         )
         start = new_games(limited, config, 4, jax.random.key(0))
-        evaluations.append(str(jax.make_jaxpr(play)(params, start, jax.random.key(1))).count("dot_general"))
-        found.append(jax.jit(play)(params, start, jax.random.key(1)))
+        evaluations.append(str(jax.make_jaxpr(play)(learner, start, jax.random.key(1))).count("dot_general"))
+        found.append(jax.jit(play)(learner, start, jax.random.key(1)))
     jax.tree.map(np.testing.assert_array_equal, *found)
     assert evaluations[0] == evaluations[1] > 0

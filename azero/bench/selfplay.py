@@ -41,7 +41,8 @@ def own_side(config: Config, mesh: Mesh, backend: str) -> tuple[Program, Any, An
     search = dataclasses.replace(config.search, backend="mctx" if backend == "mctx" else "azero")
     distiller = make_distiller(dataclasses.replace(config, search=search), game, network)
     amplify = distiller.amplifier(search, True)
-    play = make_selfplay(config.selfplay, game, amplify, distiller.teach, config.replay.actions, act=distiller.act)
+    teach, act, cache = distiller.teach, distiller.act, distiller.cache
+    play = make_selfplay(config.selfplay, game, amplify, teach, config.replay.actions, act=act, new_cache=cache)
 
     def begin(key: jax.Array) -> Learner:
         params = network.init(key)

@@ -1,6 +1,7 @@
 """DISTILL: the ways to learn from the amplified model, one file each."""
 
 import dataclasses
+import functools
 
 from azero.config import Config, DistillConfig, SearchConfig
 from azero.distill.adversarial import adversarial, discriminate, discriminator_models
@@ -21,7 +22,7 @@ from azero.distill.reinforce import (
 from azero.distill.reward_model import make_reward_model
 from azero.kinds import baseline_of, kl_of
 from azero.network import Network
-from azero.search import make_search
+from azero.search import empty_cache, make_search
 from games.core import Game
 
 __all__ = ["Cost", "Distiller", "Learner", "Lesson", "Losses", "Models", "make_distiller"]
@@ -38,7 +39,7 @@ def make_distiller(config: Config, game: Game, network: Network) -> Distiller:
 
     def amplifier(search: SearchConfig, explore: bool) -> Amplifier:
         find = make_search(search, game, network, explore)
-        return lambda learner, states, key: find(learner.params, states, key)
+        return lambda learner, states, key: find(learner.params, states, key, learner.cache)
 
     made = _made(config, distill, game, network, amplifier)
     if made.approves and game.num_actions > config.replay.actions:
@@ -46,6 +47,8 @@ def make_distiller(config: Config, game: Game, network: Network) -> Distiller:
             f"distill.kind {config.distilled} learns from every move of a position: replay.actions must be "
             f"{game.num_actions} for {game.name}, not {config.replay.actions}"
         )
+    if made.amplifier is amplifier and network.dynamics is None:
+        return made._replace(cache=functools.partial(empty_cache, config.search))
     return made
 
 

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from azero.config import DistillConfig, SearchConfig
 from azero.network import Network, Params
 from azero.replay import Batch
-from azero.search import Amplified
+from azero.search import Amplified, Cache
 from games.core import State
 
 Models = Any  # what a kind learns beside the policy-value network, a pytree; None where it learns nothing else
@@ -29,6 +29,7 @@ class Learner(NamedTuple):
     params: Params
     models: Models
     iteration: jax.Array  # int32 [], iterations finished
+    cache: Cache | None = None  # what the network has said in this iteration, for an M2 that makes use of it
 
 
 class Lesson(NamedTuple):
@@ -62,6 +63,7 @@ Teach = Callable[[Learner, State, Amplified, jax.Array], Lesson]
 Act = Callable[[Learner, State, Amplified, jax.Array], jax.Array]  # (learner, states, answers, key) -> moves int32 [B]
 Loss = Callable[[Learner, Any, jax.Array], tuple[jax.Array, Losses]]  # (learner, a batch of its store, key)
 Mean = Callable[[Any], Any]  # the mean of a pytree over all devices
+NewCache = Callable[[State], Cache | None]  # games in flight [B] -> an empty cache for an iteration of self-play
 OfPolicy = Callable[[Learner, Batch, "Student", jax.Array], tuple[jax.Array, dict[str, jax.Array]]]
 # (learner, batch, what the student says of it, key) -> the loss of the policy, float32 [], and what to report besides
 Update = Callable[[Learner, Batch, Losses, jax.Array, Mean], tuple[Models, dict[str, jax.Array]]]
@@ -88,6 +90,7 @@ class Distiller(NamedTuple):
     init: Callable[[Params, jax.Array], Models] = lambda params, key: None
     update: Update | None = None
     gather: Gather | None = None
+    cache: NewCache = lambda states: None
     approves: bool = False  # its lessons have approvals
     newest_only: bool = False  # learns from the games of the newest iteration alone
     searches: bool = True  # M2 is a search of `search.simulations`; else the network's own answer

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from azero.config import SearchConfig, check_search
 from azero.network import Network, Params
 from azero.search.amplified import Amplified
+from azero.search.cache import Cache, empty_cache
 from azero.search.gumbel import make_gumbel
 from azero.search.model import Evaluate, Model, by_network, by_rules, network_evaluate
 from azero.search.puct import make_puct
@@ -15,10 +16,11 @@ from azero.search.reuse import Kept, Planner, main_line, make_kept_search
 from azero.search.tree import plant, priors
 from games.core import Game, State
 
-Search = Callable[[Params, State, jax.Array], Amplified]
+Search = Callable[..., Amplified]  # params, states [B], key and, if there is one, a cache
 
 __all__ = [
     "Amplified",
+    "Cache",
     "Evaluate",
     "Kept",
     "Model",
@@ -26,6 +28,7 @@ __all__ = [
     "Search",
     "by_network",
     "by_rules",
+    "empty_cache",
     "main_line",
     "make_kept_search",
     "make_search",
@@ -63,13 +66,15 @@ def make_tree_search(config: SearchConfig, model: Model, explore: bool, stop_ear
     make = make_gumbel if config.algorithm == "gumbel" else make_puct
     algorithm = make(config, model, explore, stop_early)
 
-    def search(params: Params, states: State, key: jax.Array) -> Amplified:
+    def search(params: Params, states: State, key: jax.Array, cache: Cache | None = None) -> Amplified:
         root_key, tree_key = jax.random.split(key)
         roots = model.root(params, states)
-        logits, value = model.evaluate(params, roots, root_key)
+        everywhere = jnp.ones(roots.terminal.shape, bool)
+        cache, logits, value = model.judge(cache, params, roots, everywhere, root_key)
         prior = algorithm.prior(priors(logits, roots.legal), tree_key)
         value = jnp.where(roots.terminal, 0.0, value)
         tree = plant(roots, prior, value, algorithm.room, algorithm.edges, algorithm.outcomes)
-        return algorithm.search(tree, params, tree_key)[0]
+        amplified, tree = algorithm.search(tree._replace(cache=cache), params, tree_key)
+        return amplified._replace(cache=tree.cache)
 
     return search

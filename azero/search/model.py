@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from azero.network import Network, Params
+from azero.search.cache import Cache, Look, Recall, make_recall
 from games.core import Chance, Game, State
 
 Evaluate = Callable[[Params, State, jax.Array], tuple[jax.Array, jax.Array]]
@@ -26,6 +27,22 @@ class Model(NamedTuple):
     bounded: bool = (
         False  # every return is in [-1, 1], as in games for two by their rules; what is learned can overshoot
     )
+
+    recall: Recall | None = None  # `evaluate` with a cache; None where that is not what a network says of the position
+
+    def judge(
+        self, cache: Cache | None, params: Params, states: State, wanted: jax.Array, key: jax.Array
+    ) -> tuple[Cache | None, jax.Array, jax.Array]:
+        """`evaluate` with a cache where there is one; rows that are not wanted, bool [B], may get any numbers.
+
+        Raises:
+          ValueError: there is a cache, but this model cannot use one.
+        """
+        if cache is None:
+            return cache, *self.evaluate(params, states, key)
+        if self.recall is None:
+            raise ValueError("only a search with the rules and a network alone can use an evaluation cache")
+        return self.recall(cache, params, states, wanted)
 
     @property
     def outcomes(self) -> int:
@@ -65,7 +82,7 @@ def _of_batches(chance: Chance) -> Chance:
 def by_network(game: Game, network: Network) -> Model:
     """What the trees of this network are searched with: the rules, or its own dynamics where it has learned some."""
     if network.dynamics is None:
-        return by_rules(game, network_evaluate(game, network))
+        return by_rules(game, network_evaluate(game, network))._replace(recall=make_recall(_look(game, network)))
     represent, follow, predict = network.dynamics
 
     def root(params: Params, states: State) -> State:
@@ -93,13 +110,19 @@ def by_network(game: Game, network: Network) -> Model:
 
 def network_evaluate(game: Game, network: Network) -> Evaluate:
     """The network as the judge of leaves."""
-    observe = jax.vmap(game.observe)
+    look = _look(game, network)
 
     def evaluate(params: Params, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         del key
-        return _sound(*network.apply(params, observe(states)))
+        return look(params, states)
 
     return evaluate
+
+
+def _look(game: Game, network: Network) -> Look:
+    """What a network says of positions of the game."""
+    observe = jax.vmap(game.observe)
+    return lambda params, states: _sound(*network.apply(params, observe(states)))
 
 
 def _sound(logits: jax.Array, value: jax.Array) -> tuple[jax.Array, jax.Array]:

@@ -23,6 +23,7 @@ import jax
 import jax.numpy as jnp
 
 from azero.network import Params
+from azero.search.cache import Cache
 from azero.search.model import Model
 from azero.search.tree import (
     ILLEGAL,
@@ -44,10 +45,11 @@ from games.core import Chance, State
 
 Choose = Callable[[Node], jax.Array]
 # node [...] -> int32 [...], the edge that the next simulation takes, or `tried` for the best untried move
-Followed = tuple[State, jax.Array, jax.Array]
-# states [L]; priors of what is untried there, float32 [L, A] or [L, O], ILLEGAL where there is nothing; values [L]
-Follow = Callable[[Params, State, jax.Array, jax.Array, jax.Array], Followed]
-# params, states [L], actions or outcomes int32 [L], two keys -> what comes after
+Keys = tuple[jax.Array, jax.Array]  # of the step, of the judgement
+Followed = tuple[Cache | None, State, jax.Array, jax.Array]
+# cache, states [L]; priors of what is untried there, float32 [L, A] or [L, O], ILLEGAL where nothing is; values [L]
+Follow = Callable[[Cache | None, Params, State, jax.Array, jax.Array, Keys], Followed]
+# cache, params, states [L], actions or outcomes int32 [L], active bool [L], two keys -> what comes after
 
 SHUFFLE = 1e-4  # by how much of it a probability is raised at the most, which decides between equal ones
 
@@ -156,10 +158,12 @@ def _choose_outcome(node: Node) -> jax.Array:
 def _make_moves(model: Model) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
     """(tree, params, end [L], action [L], active [L], key) -> (tree, entry below the end [L], new leaf [L])."""
 
-    def follow(params: Params, before: State, action: jax.Array, key: jax.Array, leaf_key: jax.Array) -> Followed:
-        after = model.step(params, before, action, key)
-        logits, value = model.evaluate(params, after, leaf_key)
-        return after, priors(logits, after.legal), value
+    def follow(
+        cache: Cache | None, params: Params, before: State, action: jax.Array, active: jax.Array, keys: Keys
+    ) -> Followed:
+        after = model.step(params, before, action, keys[0])
+        cache, logits, value = model.judge(cache, params, after, active & ~after.terminal, keys[1])
+        return cache, after, priors(logits, after.legal), value
 
     expand = _make_expand(follow)
 
@@ -173,20 +177,21 @@ def _make_moves(model: Model) -> Callable[..., tuple[Tree, jax.Array, jax.Array]
 def _make_half_moves(model: Model, chance: Chance) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
     """The same where chance has the other half of each move: an end may be an afterstate, and lacks an outcome then."""
 
-    def follow_move(params: Params, before: State, action: jax.Array, key: jax.Array, leaf_key: jax.Array) -> Followed:
-        del params, leaf_key
+    def follow_move(
+        cache: Cache | None, params: Params, before: State, action: jax.Array, active: jax.Array, keys: Keys
+    ) -> Followed:
+        del params, active
         between = chance.after(before, action)
         probabilities = chance.probabilities(between)
-        shuffled = probabilities * (1 + SHUFFLE * jax.random.uniform(key, probabilities.shape))
-        return between, jnp.where(probabilities > 0, shuffled, ILLEGAL), jnp.zeros(action.shape)
+        shuffled = probabilities * (1 + SHUFFLE * jax.random.uniform(keys[0], probabilities.shape))
+        return cache, between, jnp.where(probabilities > 0, shuffled, ILLEGAL), jnp.zeros(action.shape)
 
     def follow_chance(
-        params: Params, between: State, outcome: jax.Array, key: jax.Array, leaf_key: jax.Array
+        cache: Cache | None, params: Params, between: State, outcome: jax.Array, active: jax.Array, keys: Keys
     ) -> Followed:
-        del key
         after = chance.happen(between, outcome)
-        logits, value = model.evaluate(params, after, leaf_key)
-        return after, priors(logits, after.legal), value
+        cache, logits, value = model.judge(cache, params, after, active & ~after.terminal, keys[1])
+        return cache, after, priors(logits, after.legal), value
 
     move, happen = _make_expand(follow_move, to_afterstate=True), _make_expand(follow_chance, from_afterstate=True)
 
@@ -218,7 +223,8 @@ def _make_expand(
         edge = tree.node.tried[parent] + _earlier(parent.reshape(tree.size.shape[0], -1), active)
         before = jax.tree.map(lambda leaf: leaf[parent], tree.state)
         before = whole(before, tree.untried[parent] if from_afterstate else untried)
-        after, prior, value = follow(params, before, action.astype(jnp.int32), step_key, leaf_key)
+        action = action.astype(jnp.int32)
+        cache, after, prior, value = follow(tree.cache, params, before, action, active, (step_key, leaf_key))
 
         mine = active.reshape(tree.size.shape[0], -1)
         number = (tree.size[:, None] + jnp.cumsum(mine, axis=1) - 1).reshape(-1)
@@ -238,6 +244,7 @@ def _make_expand(
         node = tree.node
         tree = tree._replace(
             size=tree.size + mine.sum(axis=1),
+            cache=cache,
             state=jax.tree.map(put, tree.state, compact(after)),
             node=node._replace(
                 edges=node.edges._replace(prior=put_edge(node.edges.prior, chosen)),

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from azero.network import Params
 from azero.search.amplified import Amplified
+from azero.search.cache import Cache
 from games.core import State, value_before
 
 ILLEGAL, TRIED = -1.0, -2.0  # in place of a prior among the untried
@@ -69,6 +70,7 @@ class Tree(NamedTuple):
     next: jax.Array  # int32 [B * N], the entry a simulation that comes here goes on to; NONE if it would try `best`
     passed: Passed
     chance: Afterstates | None = None  # None in a game without chance
+    cache: Cache | None = None  # the only leaves besides `size` that are not of entries; None where none is used
 
     @property
     def entries(self) -> int:

@@ -1,6 +1,5 @@
-"""One frozen tree of dataclasses: the source of defaults, of help and of the saved config.
-
-This module imports no JAX, so that help answers at once.
+"""One frozen tree of dataclasses: the source of defaults, of help and of the saved config. It imports no JAX, so that
+help answers at once.
 """
 
 import dataclasses
@@ -180,13 +179,12 @@ class Config:
 
 
 POSITIVE = (
-    "network.width", "selfplay.games", "selfplay.plies",
-    "replay.capacity", "replay.minimum", "replay.actions", "learn.batch", "learn.learning_rate", "learn.reuse",
-    "learn.clip", "report.keep_newest", "search.c_init", "replay.share", "selfplay.full_share",
-    "selfplay.cheap_simulations", "distill.temperature", "distill.answers", "distill.teacher_half_life",
-    "reward.temperature", "reward.comparisons", "reward.line", "reward.ensemble", "reward.width",
-    "reward.learning_rate", "reward.steps", "reward.batch", "reward.capacity", "reward.held_out", "overseer_games",
-    "muzero.unroll", "muzero.td_steps", "muzero.value_range", "muzero.bins",
+    "network.width", "selfplay.games", "selfplay.plies", "replay.capacity", "replay.minimum", "replay.actions",
+    "learn.batch", "learn.learning_rate", "learn.reuse", "learn.clip", "report.keep_newest", "search.c_init",
+    "replay.share", "selfplay.full_share", "selfplay.cheap_simulations", "distill.temperature", "distill.answers",
+    "distill.teacher_half_life", "reward.temperature", "reward.comparisons", "reward.line", "reward.ensemble",
+    "reward.width", "reward.learning_rate", "reward.steps", "reward.batch", "reward.capacity", "reward.held_out",
+    "overseer_games", "muzero.unroll", "muzero.td_steps", "muzero.value_range", "muzero.bins",
 )  # fmt: skip
 NOT_NEGATIVE = (
     "seed", "devices", "network.blocks", "search.cache", "search.value_scale", "search.maxvisit_init",
@@ -266,6 +264,8 @@ def check(config: Config, given: Set[str] = frozenset()) -> None:
     if config.model == "rules" and config.game.startswith(GYM):
         raise ValueError(f"{config.game} steps on the host, where no tree can follow its rules; take model learned")
     check_model(config.model, config.muzero, config.distilled, search.algorithm, plies, given)
+    if "search.cache" in given and search.cache and (config.model != "rules" or search.backend == "mctx"):
+        raise ValueError(f"search.cache needs backend azero and model rules, not {search.backend} and {config.model}")
     if config.model != "rules" and (config.demonstrations or config.overseer):
         raise ValueError(f"model {config.model} cannot begin with demonstrations or an overseer: they hold no rewards")
     if config.demonstrations and config.overseer:
@@ -275,9 +275,7 @@ def check(config: Config, given: Set[str] = frozenset()) -> None:
     if config.distilled == "outcome" and config.selfplay.full_share < 1:
         raise ValueError("selfplay.full_share does not apply to distill.kind outcome, which never searches")
     if config.distill.approval == "fresh" and config.selfplay.full_share < 1:
-        raise ValueError(
-            "distill.approval fresh does not go with selfplay.full_share below 1, whose cheap moves teach none"
-        )
+        raise ValueError("distill.approval fresh does not go with selfplay.full_share below 1: cheap moves teach none")
     if config.distilled == "improved" and config.search.algorithm == "puct":
         raise ValueError('distill.kind "improved" needs search.algorithm "gumbel"; PUCT has visits only')
 

@@ -53,7 +53,7 @@ def azero(capsys):
         (["search", "--part", "trees"], "invalid choice 'trees' for argument"),
         (["search", "--sims", "4"], "unknown option --sims"),
         (["selfplay", "--presets", "tictactoe"], "did you mean tic_tac_toe?"),
-        (["selfplay", "--plies", "0"], "--plies must be above 0"),
+        (["selfplay", "--plies", "-1"], "--plies must be 0 or more, not -1"),
         (["selfplay", "--presets", "2048", "--sides", "mctx", "pgx"], "2048 is not played by mctx or pgx"),
         (["learning", "connect_for"], "did you mean connect_four?"),
         (["learning", "--seeds", "0"], "--seeds must be above 0"),

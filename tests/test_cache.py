@@ -216,6 +216,11 @@ def test_where_no_cache_can_be_used_there_is_none():
     with pytest.raises(ValueError, match=r"search\.cache must be 0 or more, not -1"):
         check(Config(search=SearchConfig(cache=-1)))
     network = make_network(NetworkConfig(width=8, blocks=1), GAME)
+    for model, backend in (("learned", "azero"), ("rules", "mctx")):
+        useless = Config(model=model, search=SearchConfig(cache=64, backend=backend))
+        check(useless)  # a preset's
+        with pytest.raises(ValueError, match=rf"^search\.cache needs .*, not {backend} and {model}$"):
+            check(useless, {"search.cache"})
     config = Config(game=GAME.name, search=SearchConfig(cache=64))
     assert make_distiller(config, GAME, network).cache(states) is not None
     for kind, enters in (("outcome", "signal"), ("reward_model", "terminal")):

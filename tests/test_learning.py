@@ -39,6 +39,7 @@ def test_tic_tac_toe_is_learned(tmp_path):
     assert lines["losing_lines"] == 0
 
 
+@pytest.mark.slow
 def test_tic_tac_toe_is_learned_from_visits_too(tmp_path):
     """PUCT and its visit distribution; a blank network keeps the value in about half of the positions."""
     run = trained(tmp_path, "tic_tac_toe", 30, "--search.algorithm", "puct")

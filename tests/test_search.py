@@ -11,6 +11,7 @@ import pytest
 from toy_games import WITHIN_ONE, make_toy, no_text, roots
 
 import games
+from azero.bench import measure
 from azero.config import NetworkConfig, SearchConfig
 from azero.network import make_network
 from azero.search import Amplified, by_rules, make_kept_search, make_search, make_tree_search
@@ -263,3 +264,14 @@ def test_what_no_search_could_mean_is_refused(settings, message):
     if "backend" not in settings:
         with pytest.raises(ValueError, match=f"^{message}"):
             make_kept_search(SearchConfig(**settings), model)
+
+
+@pytest.mark.slow
+def test_a_search_of_chess_fits_into_3_gib():
+    """All that the compiled search of 256 games with 200 simulations needs, with a network of 10 blocks."""
+    game = games.make("chess")
+    network = make_network(NetworkConfig(kind="resnet", width=128, blocks=10), game)
+    params = jax.eval_shape(network.init, KEY)
+    states = jax.eval_shape(lambda key: jax.vmap(game.init)(jax.random.split(key, 256)), KEY)
+    search = make_search(SearchConfig(simulations=200), game, network, explore=True)
+    assert 0.5 * 2**30 < measure.compiled(search, params, states, KEY).peak_bytes < 3 * 2**30

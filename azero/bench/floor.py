@@ -138,8 +138,9 @@ def where_time_goes(config: Config, repeats: int) -> dict[str, float]:
     """Seconds of one move in all games, by ablation.
 
     `selfplay` is the whole of it. `network` are its evaluations alone, `tree` a search with trivial rules and network,
-    `rules` what the real rules add to that (all without the evaluation cache), `rest` what the search takes beyond these three (the observations, and
-    what the network loses in its company), `outside` what self-play takes beyond the search.
+    `rules` what the real rules add to that, `rest` what the search takes beyond these three (the observations, and
+    what the network loses in its company), `outside` what self-play takes beyond the search. There is no cache: the
+    network is shown every position that it is asked for.
     """
     mesh = split_mesh(config.devices, config.selfplay.games)
     config = dataclasses.replace(config, search=dataclasses.replace(config.search, cache=0))

@@ -24,14 +24,28 @@ from azero.bench.measure import (
     split_mesh,
 )
 from azero.bench.pgx_example import has_example, make_example
-from azero.config import Config
+from azero.checkpoint import weights
+from azero.config import Config, from_dict
 from azero.distill import Learner, make_distiller
-from azero.network import make_network
+from azero.network import Network, Params, make_network, unnamed
+from azero.players import shipped, shipped_folder
 from azero.selfplay import make_selfplay, new_games
 from azero.train import AXIS
 
 SIDES = ("azero", "mctx", "pgx")  # our own trees; the same with search.backend mctx; pgx's example
 CARRIED = (PartitionSpec(AXIS), PartitionSpec(None, AXIS))  # games [B, ...], what is kept of them [T, B, ...]
+
+
+def parameters(config: Config, network: Network) -> Params:
+    """Those of the checkpoint of this game and network that comes with azero, if there is one, else blank ones.
+
+    What a search looks at depends on what the network knows, and with it how often it is the same.
+    """
+    if config.game in shipped():
+        found = weights(shipped_folder() / config.game)
+        if from_dict(found.config).network == config.network:
+            return unnamed(found.arrays, jax.eval_shape(network.init, _key()))
+    return jax.jit(network.init)(_key())
 
 
 def own_side(config: Config, mesh: Mesh, backend: str) -> tuple[Program, Any, Any]:
@@ -44,11 +58,10 @@ def own_side(config: Config, mesh: Mesh, backend: str) -> tuple[Program, Any, An
     teach, act, cache = distiller.teach, distiller.act, distiller.cache
     play = make_selfplay(config.selfplay, game, amplify, teach, config.replay.actions, act=act, new_cache=cache)
 
-    def begin(key: jax.Array) -> Learner:
-        params = network.init(key)
-        return Learner(params, distiller.init(params, key), jnp.int32(0))
+    def begin(params: Params) -> Learner:
+        return Learner(params, distiller.init(params, jax.random.key(0)), jnp.int32(0))
 
-    learner = same(mesh, jax.jit(begin)(jax.random.key(0)))
+    learner = same(mesh, jax.jit(begin)(parameters(config, network)))
     first = split(mesh, jax.jit(lambda key: new_games(game, config.selfplay, config.selfplay.games, key))(_key()))
     return compiled(over_games(play, mesh, CARRIED), learner, first, same(mesh, jnp.int32(0))), learner, first
 
@@ -57,7 +70,7 @@ def pgx_side(config: Config, mesh: Mesh) -> tuple[Program, Any, Any]:
     """The same of pgx's example, with the network and the sizes of the config."""
     network = make_network(config.network, games.make(config.game))
     init, play = make_example(config.game, config.search, network, config.selfplay.plies)
-    params = same(mesh, jax.jit(network.init)(jax.random.key(0)))
+    params = same(mesh, parameters(config, network))
     first = split(mesh, jax.jit(init)(jax.random.split(_key(), config.selfplay.games)))
     return compiled(over_games(play, mesh, CARRIED), params, first, same(mesh, jnp.int32(0))), params, first
 

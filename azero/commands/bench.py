@@ -74,8 +74,8 @@ class SelfplayArguments:
     """One or more numbers of games at once; the preset's if none is given."""
     network: str = "preset"
     """KIND:BLOCKSxWIDTH, such as resnet:3x32, in place of the preset's."""
-    plies: int = 8
-    """Moves in each game in one call."""
+    plies: int = 0
+    """Moves in each game in one call; 0 takes the preset's. A search.cache begins each call empty."""
     devices: int = 0
     """Devices over which the games are split; 0 takes all, on a CPU one for each core."""
     repeats: int = 10
@@ -180,7 +180,8 @@ def _search(arguments: SearchArguments) -> list[dict[str, Any]]:
 
 
 def _selfplay(arguments: SelfplayArguments) -> list[dict[str, Any]]:
-    _above_zero(arguments, "simulations", "games", "plies", "repeats", "minutes")
+    _above_zero(arguments, "simulations", "games", "repeats", "minutes")
+    _not_below_zero(arguments, "plies")
     _not_empty(arguments, "presets", "sides")
     network = read_network(arguments.network)
     configs = []
@@ -193,7 +194,9 @@ def _selfplay(arguments: SelfplayArguments) -> list[dict[str, Any]]:
                         base,
                         network=network or base.network,
                         search=dataclasses.replace(base.search, simulations=simulations),
-                        selfplay=dataclasses.replace(base.selfplay, games=count, plies=arguments.plies),
+                        selfplay=dataclasses.replace(
+                            base.selfplay, games=count, plies=arguments.plies or base.selfplay.plies
+                        ),
                     )
                 )
     _start(arguments.devices)
@@ -217,9 +220,8 @@ def _learning(arguments: LearningArguments) -> list[dict[str, Any]]:
 
 def _floor(arguments: FloorArguments) -> list[dict[str, Any]]:
     _above_zero(arguments, "plies", "repeats")
+    _not_below_zero(arguments, "games")
     _not_empty(arguments, "presets")
-    if arguments.games < 0:
-        raise ValueError(f"--games must be 0 or more, not {arguments.games}")
     configs = []
     for name in arguments.presets:
         base = _preset(name)
@@ -266,13 +268,17 @@ def _known(name: str, names: Sequence[str] | dict[str, Any], what: str) -> None:
 
 
 def _above_zero(arguments: Any, *names: str) -> None:
-    if arguments.devices < 0:
-        raise ValueError(f"--devices must be 0 or more, not {arguments.devices}")
+    _not_below_zero(arguments, "devices")
     for name in names:
         value = getattr(arguments, name)
         for number in value if isinstance(value, tuple) else (value,):
             if not 0 < number < math.inf:
                 raise ValueError(f"--{name} must be above 0, not {number}")
+
+
+def _not_below_zero(arguments: Any, name: str) -> None:
+    if getattr(arguments, name) < 0:
+        raise ValueError(f"--{name} must be 0 or more, not {getattr(arguments, name)}")
 
 
 def _not_empty(arguments: Any, *names: str) -> None:

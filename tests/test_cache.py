@@ -188,6 +188,12 @@ def played(options: dict, cheap: bool = False):
     return made, caches
 
 
+def test_self_play_on_mctx_has_no_cache():
+    (first, _), caches = played({"cache": 4, "backend": "mctx"})
+    assert caches == [None]
+    assert np.isfinite(first.search_value).all()
+
+
 @pytest.mark.parametrize("cheap", [False, True])
 def test_self_play_is_the_same_and_begins_each_iteration_with_an_empty_cache(cheap):
     plain, none = played({}, cheap)

@@ -17,9 +17,7 @@ from games.core import State
 LOWEST = jnp.finfo(jnp.float32).min
 
 
-def make_mctx_search(
-    config: SearchConfig, model: Model, explore: bool
-) -> Callable[[Params, State, jax.Array], Amplified]:
+def make_mctx_search(config: SearchConfig, model: Model, explore: bool) -> Callable[..., Amplified]:
     """The search of `azero.search.make_tree_search`, on mctx."""
 
     def masked(params: Params, states: State, key: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -38,7 +36,8 @@ def make_mctx_search(
 
     policy = _gumbel(config, explore) if config.algorithm == "gumbel" else _puct(config, model.num_actions, explore)
 
-    def search(params: Params, states: State, key: jax.Array) -> Amplified:
+    def search(params: Params, states: State, key: jax.Array, cache: None = None) -> Amplified:
+        del cache  # there is none, see `empty_cache`
         root_key, tree_key = jax.random.split(key)
         states = model.root(params, states)
         logits, value = masked(params, states, root_key)

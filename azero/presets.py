@@ -91,7 +91,7 @@ PRESETS: dict[str, Preset] = {
     "connect_four_5x4": Preset(
         _small_connect("connect_four_5x4"),
         10.0,
-        "not measured yet: the settings of connect_four_4x4",
+        "5 minutes on 2 CPU cores: network 94.4 %, 64 simulations 99.5 % of decisive positions, one seed",
     ),
     "connect_four": Preset(
         Config(

@@ -86,7 +86,7 @@ PRESETS: dict[str, Preset] = {
     "connect_four_4x4": Preset(
         _small_connect("connect_four_4x4"),
         5.0,
-        "5 minutes on 2 CPU cores: network 96.1 %, 64 simulations 99.8 % of decisive positions, worst of 3 seeds",
+        "2 minutes on 2 CPU cores: network 97.6 %, 16 simulations 99.7 % of decisive positions, worst of 3 seeds",
     ),
     "connect_four_5x4": Preset(
         _small_connect("connect_four_5x4"),

@@ -46,8 +46,8 @@ class SearchConfig:
     lanes: int = 1
     """Gumbel: root moves searched side by side, with the same answers; 16 keeps an accelerator busy with few games."""
     cache: int = 0
-    """Self-play: MiB on each device for what the network said in this iteration, so that it is not shown a position
-    twice; 0 keeps nothing. Finds the same, and pays where a small board brings many games to the same positions."""
+    """Self-play: MiB on each device for what the network said in this iteration, so that it is seldom shown a
+    position twice; 0 keeps nothing. Finds the same; pays where a small board brings games to the same positions."""
     value_scale: float = 0.1
     """Gumbel: weight of the completed values against the prior logits."""
     maxvisit_init: float = 50.0

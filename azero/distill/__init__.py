@@ -47,6 +47,7 @@ def make_distiller(config: Config, game: Game, network: Network) -> Distiller:
             f"distill.kind {config.distilled} learns from every move of a position: replay.actions must be "
             f"{game.num_actions} for {game.name}, not {config.replay.actions}"
         )
+    # A cache knows what the network says of positions, not what rewards or learned dynamics make of them.
     if made.amplifier is amplifier and network.dynamics is None:
         return made._replace(cache=functools.partial(empty_cache, config.search))
     return made

@@ -60,7 +60,7 @@ def make_recall(look: Look) -> Recall:
         """`said` float32 [R, A + 1] with the network's answers in the rows of bool [R]; it is shown no others."""
         rows = new.shape[0]
         size = min(rows, max(FEWEST, rows // PARTS))
-        order = jnp.nonzero(new, size=rows + size, fill_value=rows)[0]
+        order, count = jnp.nonzero(new, size=rows + size, fill_value=rows)[0], new.sum()
 
         def ask_some(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
             first, said = carry
@@ -68,7 +68,7 @@ def make_recall(look: Look) -> Recall:
             logits, value = look(params, jax.tree.map(lambda leaf: leaf.at[at].get(mode="clip"), states))
             return first + size, said.at[at].set(jnp.concatenate([logits, value[:, None]], axis=1), mode="drop")
 
-        return jax.lax.while_loop(lambda carry: carry[0] < new.sum(), ask_some, (jnp.zeros((), jnp.int32), said))[1]
+        return jax.lax.while_loop(lambda carry: carry[0] < count, ask_some, (jnp.zeros((), jnp.int32), said))[1]
 
     def recall(cache: Cache, params: Params, states: State, wanted: jax.Array) -> tuple[Cache, jax.Array, jax.Array]:
         numbers = _numbers(states)

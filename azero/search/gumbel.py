@@ -30,6 +30,7 @@ from azero.search.tree import (
     Tree,
     edge_value,
     edges_for,
+    largest,
     one_more,
     pick,
     root_moves,
@@ -186,10 +187,8 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
         """Counts waiting simulations for as long as sequential halving goes to a move that has one."""
 
         def waiting(root: Root) -> tuple[jax.Array, jax.Array]:
-            score = scores(root)
-            slot = score.argmax(axis=-1)
-            row = jnp.arange(slot.shape[0])
-            return slot, root.ahead[row, slot] & (score[row, slot] > -jnp.inf)
+            top, slot = largest(scores(root))
+            return slot, root.ahead[jnp.arange(slot.shape[0]), slot] & (top > -jnp.inf)
 
         def count_one(carry: tuple[Root, jax.Array, jax.Array]) -> tuple[Root, jax.Array, jax.Array]:
             root = count(*carry)
@@ -200,10 +199,9 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
     def guess(root: Root, size: int) -> tuple[jax.Array, jax.Array]:
         """The `size` moves of each root [B * size] that are likely next, and which of them to search."""
         score = jnp.where(root.ahead, -jnp.inf, scores(root))
-        slot = score.argmax(axis=-1)[:, None] if size == 1 else jax.lax.top_k(score, size)[1]
-        row = jnp.arange(slot.shape[0])[:, None]
+        top, slot = (each[:, None] for each in largest(score)) if size == 1 else jax.lax.top_k(score, size)
         wanted = left[root.considered, jnp.minimum(root.simulations, config.simulations - 1)] - root.ahead.sum(axis=-1)
-        active = (jnp.arange(size) < jnp.maximum(wanted, 1)[:, None]) & (score[row, slot] > -jnp.inf)
+        active = (jnp.arange(size) < jnp.maximum(wanted, 1)[:, None]) & (top > -jnp.inf)
         return slot.reshape(-1), active.reshape(-1)
 
     def step(params: Params, key: jax.Array, size: int, carry: Carry) -> Carry:

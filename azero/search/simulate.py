@@ -17,7 +17,6 @@ an order that the key decides: always beginning with the same ones would favour 
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +49,11 @@ Followed = tuple[Cache | None, State, jax.Array, jax.Array]
 # cache, states [L]; priors of what is untried there, float32 [L, A] or [L, O], ILLEGAL where nothing is; values [L]
 Follow = Callable[[Cache | None, Params, State, jax.Array, jax.Array, Keys], Followed]
 # cache, params, states [L], actions or outcomes int32 [L], active bool [L], two keys -> what comes after
+Grow = Callable[
+    [Tree, Params, jax.Array, jax.Array, jax.Array, jax.Array], tuple[Tree, jax.Array, jax.Array, jax.Array]
+]
+# tree, params, end [L], action [L], active [L], key -> tree, entry below the end [L], new leaf [L], and how many edges
+# int32 [L] lead there from the end: 0 in lanes that are not active
 
 SHUFFLE = 1e-4  # by how much of it a probability is raised at the most, which decides between equal ones
 
@@ -71,47 +75,54 @@ def make_simulate(model: Model, choose: Choose) -> Callable[..., tuple[Tree, jax
     def simulate(
         tree: Tree, params: Params, start: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
     ) -> tuple[Tree, jax.Array, jax.Array]:
-        fresh = action != NONE
-        end = _descend(tree, start, active & ~fresh)
+        fresh = active & (action != NONE)
+        end, depth = _descend(tree, start, active & ~fresh)
         growing = active & (fresh | ~tree.state.terminal[end] | (tree.parent[end] == NONE))  # a root always has moves
-        tree, below, new = grow(tree, params, end, jnp.where(fresh, action, tree.best[end]), growing, key)
+        tree, below, new, added = grow(tree, params, end, jnp.where(fresh, action, tree.best[end]), growing, key)
         start = jnp.where(fresh, below, start)
         leaf = jnp.where(growing, new, end)
-        passed, length, value = _climb(tree, leaf, start, active)
-        return count(tree._replace(passed=passed), length, leaf.shape[0]), start, value
+        length = depth + added - fresh
+        passed, value = _climb(tree, leaf, length)
+        return count(tree._replace(passed=passed), length.sum(), leaf.shape[0]), start, value
 
     return simulate
 
 
-def _descend(tree: Tree, start: jax.Array, active: jax.Array) -> jax.Array:
-    """The entries [L] where simulations from `start` come to: terminal ones, or ones that would try a new move."""
+def _descend(tree: Tree, start: jax.Array, active: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Where simulations from `start` come to, and the edges to there, int32 [L] both.
 
-    def down(walk: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        node, below = walk
+    They end at terminal positions and where they would try a new move.
+    """
+
+    def down(walk: tuple[jax.Array, jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array, jax.Array]:
+        node, below, depth = walk
         going = below >= 0
-        return jnp.where(going, below, node), jnp.where(going, tree.next[below], NONE)
+        return jnp.where(going, below, node), jnp.where(going, tree.next[below], NONE), depth + going
 
-    walk = (start, jnp.where(active, tree.next[start], NONE))
-    return jax.lax.while_loop(lambda walk: (walk[1] >= 0).any(), down, walk)[0]
+    walk = (start, jnp.where(active, tree.next[start], NONE), jnp.zeros_like(start))
+    node, _, depth = jax.lax.while_loop(lambda walk: (walk[1] >= 0).any(), down, walk)
+    return node, depth
 
 
-def _climb(tree: Tree, leaf: jax.Array, start: jax.Array, active: jax.Array) -> tuple[Passed, jax.Array, jax.Array]:
-    """The edges from `leaf` [L] up to `start`, how many, and what was found for the mover at the start, float32 [L]."""
+def _climb(tree: Tree, leaf: jax.Array, length: jax.Array) -> tuple[Passed, jax.Array]:
+    """The `length` [L] edges up from each leaf [L], and what was found for the mover where they end, float32 [L]."""
+    first = jnp.cumsum(length) - length
 
     def up(walk: tuple) -> tuple:
-        node, value, going, passed, length = walk
+        node, value, left, passed = walk
+        going = left > 0
+        left = left - 1
         found = edge_value(tree, node, value)
-        place = jnp.where(going, length + jnp.cumsum(going) - 1, tree.entries)
+        place = jnp.where(going, first + left, tree.entries)
         passed = Passed(
             passed.child.at[place].set(node, mode="drop", unique_indices=True),
             passed.found.at[place].set(found, mode="drop", unique_indices=True),
         )
-        above = tree.parent[node]
-        return above, jnp.where(going, found, value), going & (above != start), passed, length + going.sum()
+        return tree.parent[node], jnp.where(going, found, value), left, passed
 
-    walk = (leaf, tree.node.value[leaf], active & (leaf != start), tree.passed, jnp.zeros((), jnp.int32))
-    _, value, _, passed, length = jax.lax.while_loop(lambda walk: walk[2].any(), up, walk)
-    return passed, length, value
+    walk = (leaf, tree.node.value[leaf], length, tree.passed)
+    _, value, _, passed = jax.lax.while_loop(lambda walk: (walk[2] > 0).any(), up, walk)
+    return passed, value
 
 
 def _make_count(choose: Choose) -> Callable[[Tree, jax.Array, int], Tree]:
@@ -155,8 +166,8 @@ def _choose_outcome(node: Node) -> jax.Array:
     return pick(node, chance - share, node.best_prior)
 
 
-def _make_moves(model: Model) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
-    """(tree, params, end [L], action [L], active [L], key) -> (tree, entry below the end [L], new leaf [L])."""
+def _make_moves(model: Model) -> Grow:
+    """A move is an edge and a node."""
 
     def follow(
         cache: Cache | None, params: Params, before: State, action: jax.Array, active: jax.Array, keys: Keys
@@ -167,15 +178,17 @@ def _make_moves(model: Model) -> Callable[..., tuple[Tree, jax.Array, jax.Array]
 
     expand = _make_expand(follow)
 
-    def grow(tree: Tree, *rest: Any) -> tuple[Tree, jax.Array, jax.Array]:
-        tree, new = expand(tree, *rest)
-        return tree, new, new
+    def grow(
+        tree: Tree, params: Params, end: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
+    ) -> tuple[Tree, jax.Array, jax.Array, jax.Array]:
+        tree, new = expand(tree, params, end, action, active, key)
+        return tree, new, new, active.astype(jnp.int32)
 
     return grow
 
 
-def _make_half_moves(model: Model, chance: Chance) -> Callable[..., tuple[Tree, jax.Array, jax.Array]]:
-    """The same where chance has the other half of each move: an end may be an afterstate, and lacks an outcome then."""
+def _make_half_moves(model: Model, chance: Chance) -> Grow:
+    """Chance has the other half of each move: an end may be an afterstate, and lacks an outcome then."""
 
     def follow_move(
         cache: Cache | None, params: Params, before: State, action: jax.Array, active: jax.Array, keys: Keys
@@ -197,14 +210,14 @@ def _make_half_moves(model: Model, chance: Chance) -> Callable[..., tuple[Tree, 
 
     def grow(
         tree: Tree, params: Params, end: jax.Array, action: jax.Array, active: jax.Array, key: jax.Array
-    ) -> tuple[Tree, jax.Array, jax.Array]:
+    ) -> tuple[Tree, jax.Array, jax.Array, jax.Array]:
         assert tree.chance is not None
         move_key, leaf_key = jax.random.split(key)
         moving = active & ~tree.chance.here[end]
         tree, between = move(tree, params, end, action, moving, move_key)
         between = jnp.where(moving, between, end)
         tree, new = happen(tree, params, between, tree.best[between], active, leaf_key)
-        return tree, between, new
+        return tree, between, new, moving.astype(jnp.int32) + active
 
     return grow
 

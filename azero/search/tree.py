@@ -135,7 +135,18 @@ def pick(node: Node, score: jax.Array, score_untried: jax.Array) -> jax.Array:
     """
     score = jnp.where(node.edges.visits > 0, score, -jnp.inf)
     score_untried = jnp.where(node.best_prior < 0, -jnp.inf, score_untried)
-    return jnp.where(score_untried > score.max(axis=-1), node.tried, score.argmax(axis=-1)).astype(jnp.int32)
+    top, edge = largest(score)
+    return jnp.where(score_untried > top, node.tried, edge)
+
+
+def largest(rows: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """The largest numbers [...] of rows [..., W] and int32 [...], the first places of them: W where none is a number.
+
+    XLA:CPU has no vectors for `argmax`; for these two passes it has, and they are three times as fast.
+    """
+    top = rows.max(axis=-1)
+    width = rows.shape[-1]
+    return top, jnp.where(rows == top[..., None], jnp.arange(width, dtype=jnp.int32), width).min(axis=-1)
 
 
 def edges_for(count: int) -> int:
@@ -206,8 +217,7 @@ def one_more(edges: Edges, through: jax.Array, found: jax.Array) -> Edges:
 
 def rank(tree: Tree, entry: jax.Array, untried: jax.Array) -> Tree:
     """Notes the best of the untried priors [L, A] of these entries, and their sum."""
-    best = untried.argmax(axis=-1)
-    best_prior = untried[jnp.arange(entry.shape[0]), best]
+    best_prior, best = largest(untried)
     rest = jnp.maximum(untried, 0).sum(axis=-1)
     node = tree.node._replace(
         rest=tree.node.rest.at[entry].set(rest, mode="drop"),

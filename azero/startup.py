@@ -1,10 +1,9 @@
 """What JAX is told before its first use, for every command."""
 
+import contextlib
 import logging
 import os
 import warnings
-
-LOOPS = 3  # threads of XLA's pool beyond one for each device
 
 
 def cores() -> int:
@@ -37,10 +36,11 @@ def _split_cpu(devices: int) -> None:
     """One XLA device for each core; accelerators are not touched by these settings.
 
     An operation then stays on its device's own thread, and the operations of a program come one after the other, which
-    is faster than spreading them over threads that the other devices work on. The pool must hold more threads than
-    there are devices: all but one may wait in a sum for the last, and that one holds a thread for each loop that it is
-    in, besides the one that works for it. With fewer, two devices come to wait for each other for ever ("rendezvous
-    ... may be stuck").
+    is faster than spreading them over threads that the other devices work on. XLA spreads large products all the same,
+    over its whole pool. The pool must hold two threads for each device: while one waits in a sum for the last it may
+    hold the thread that waits for its program and the one that the program has come to, and the last needs two for its
+    product. With fewer they come to wait for each other for ever ("rendezvous ... may be stuck"). Threads of the batch
+    policy do not push others off their core when they wake; without it those that are to spare slow the others down.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     for flag in (
@@ -52,4 +52,7 @@ def _split_cpu(devices: int) -> None:
             flags = f"{flags} {flag}".strip()
     os.environ["XLA_FLAGS"] = flags
     pool = os.environ.get("NPROC", "")  # what XLA takes for the size of its pool
-    os.environ["NPROC"] = str(max(int(pool) if pool.isdigit() else 0, devices + LOOPS))
+    os.environ["NPROC"] = str(max(int(pool) if pool.isdigit() else 0, 2 * devices + 1))
+    if hasattr(os, "SCHED_BATCH"):  # Linux
+        with contextlib.suppress(OSError):
+            os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

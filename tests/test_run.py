@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from azero import startup
 from azero.checkpoint import iterations, lock
 from azero.cli import main
 
@@ -276,15 +275,3 @@ def test_more_devices_than_cores_are_refused_by_a_fresh_process(tmp_path):
     assert done.returncode == 2, done.stderr
     assert "devices is 4096, but there are" in done.stderr
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(("given", "threads"), [(None, 6), ("2", 6), ("40", 40), ("many", 6)])
-def test_devices_that_wait_for_each_other_have_threads_to_spare(given, threads, monkeypatch):
-    """XLA's pool of as many threads as devices ends in a rendezvous that nobody leaves (docs/log.md, 2026-11-21)."""
-    monkeypatch.setenv("XLA_FLAGS", "")
-    monkeypatch.delenv("NPROC", raising=False)
-    if given is not None:
-        monkeypatch.setenv("NPROC", given)
-    startup.start_jax(devices=3)
-    assert os.environ["NPROC"] == str(threads)
-    assert "--xla_force_host_platform_device_count=3" in os.environ["XLA_FLAGS"]

@@ -54,5 +54,5 @@ def _split_cpu(devices: int) -> None:
     pool = os.environ.get("NPROC", "")  # what XLA takes for the size of its pool
     os.environ["NPROC"] = str(max(int(pool) if pool.isdigit() else 0, 2 * devices + 1))
     if hasattr(os, "SCHED_BATCH"):  # Linux
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError):  # a sandbox may forbid it
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -33,7 +33,7 @@ assert GAME.chance
 STATE_OF = jax.jit(state_of)
 AFTER = jax.jit(jax.vmap(GAME.chance.after))
 # Ignored by mypy: a game may lack chance, and backgammon does not.
-ALL_AFTER = jax.jit(lambda state: jax.vmap(GAME.chance.after, (None, 0))(state, jnp.arange(PASS + 1)))  # type: ignore
+ALL_AFTER = jax.jit(lambda state: jax.vmap(GAME.chance.after, (None, 0))(state, jnp.arange(PASS + 1)))  # type: ignore  # it has chance
 BATCH = 64
 
 

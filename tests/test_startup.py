@@ -24,8 +24,8 @@ mesh = jax.make_mesh((4,), ("devices",), axis_types=(jax.sharding.AxisType.Auto,
 def step(x):
     return jax.lax.pmean(jnp.tanh(x.T @ x), "devices")
 
-both = PartitionSpec("devices"), PartitionSpec()
-step = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=both[0], out_specs=both[1], check_vma=False))
+split, same = PartitionSpec("devices"), PartitionSpec()
+step = jax.jit(jax.shard_map(step, mesh=mesh, in_specs=split, out_specs=same, check_vma=False))
 x = jax.random.normal(jax.random.key(0), (4 * 1024, 256))
 for _ in range(300):
     x = x + 1e-6 * step(x).sum()
@@ -52,6 +52,6 @@ def test_four_devices_do_not_wait_for_ever():
     assert done.stdout.startswith("sum ")
 
 
-@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="of Linux")
+@pytest.mark.skipif(not hasattr(os, "SCHED_BATCH"), reason="the batch policy is one of Linux")
 def test_a_split_cpu_has_threads_of_the_batch_policy():
     assert os.sched_getscheduler(0) == os.SCHED_BATCH, "tests/conftest.py splits it"

@@ -167,7 +167,7 @@ def make_gumbel(config: SearchConfig, model: Model, explore: bool, stop_early: b
         more = (config.simulations - root.simulations)[:, None]
         low, high = (visits * q - more) / (visits + more + TINY), (visits * q + more) / (visits + more + TINY)
         still = in_play(root)
-        first = jnp.where(still, root.noisy, -jnp.inf).argmax(axis=-1)[:, None] == jnp.arange(q.shape[1])
+        first = largest(jnp.where(still, root.noisy, -jnp.inf))[1][:, None] == jnp.arange(q.shape[1])
         lead = jnp.where(first, low, -jnp.inf).max(axis=-1)
         return out | (lead > jnp.where(still & ~first, high, -jnp.inf).max(axis=-1))
 

@@ -17,8 +17,9 @@ from azero.config import SearchConfig
 from azero.network import Params
 from games.core import State
 
-FEWEST = 32  # positions shown at once: what lies between the layers of so few stays in a processor's own cache
+MOST = 40  # positions shown at once: what lies between the layers of so few stays in a processor's own cache
 PARTS = 8  # or this part of a batch, where that is more, to keep an accelerator busy
+ENDS = 1, 2, 4  # parts of so many in which the last are shown, for a place that stays empty costs as much as another
 PLIES = 8  # a cache has a slot for each position that the searches of so many moves ask for
 MIB = 2**20
 
@@ -59,16 +60,24 @@ def make_recall(look: Look) -> Recall:
     def ask(params: Params, states: State, new: jax.Array, said: jax.Array) -> jax.Array:
         """`said` float32 [R, A + 1] with the network's answers in the rows of bool [R]; it is shown no others."""
         rows = new.shape[0]
-        size = min(rows, max(FEWEST, rows // PARTS))
-        order, count = jnp.nonzero(new, size=rows + size, fill_value=rows)[0], new.sum()
+        most = min(rows, max(MOST, rows // PARTS))
+        order, count = jnp.nonzero(new, size=rows + most, fill_value=rows)[0], new.sum()
 
-        def ask_some(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-            first, said = carry
-            at = jax.lax.dynamic_slice_in_dim(order, first, size)
-            logits, value = look(params, jax.tree.map(lambda leaf: leaf.at[at].get(mode="clip"), states))
-            return first + size, said.at[at].set(jnp.concatenate([logits, value[:, None]], axis=1), mode="drop")
+        def show(size: int, left: int, first: jax.Array, said: jax.Array) -> tuple[jax.Array, jax.Array]:
+            """Shows so many at once, from the `first` new one on, until at the most `left` have not been shown."""
 
-        return jax.lax.while_loop(lambda carry: carry[0] < count, ask_some, (jnp.zeros((), jnp.int32), said))[1]
+            def show_some(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+                first, said = carry
+                at = jax.lax.dynamic_slice_in_dim(order, first, size)
+                logits, value = look(params, jax.tree.map(lambda leaf: leaf.at[at].get(mode="clip"), states))
+                return first + size, said.at[at].set(jnp.concatenate([logits, value[:, None]], axis=1), mode="drop")
+
+            return jax.lax.while_loop(lambda carry: carry[0] + left < count, show_some, (first, said))
+
+        first, sizes = jnp.zeros((), jnp.int32), [-(-most // part) for part in ENDS]
+        for size, smaller in zip(sizes, [*sizes[1:], 0], strict=True):
+            first, said = show(size, smaller, first, said)
+        return said
 
     def recall(cache: Cache, params: Params, states: State, wanted: jax.Array) -> tuple[Cache, jax.Array, jax.Array]:
         numbers = _numbers(states)

@@ -27,7 +27,8 @@ import azero
 from azero import answers as ways
 from azero.answers import Answer, Answers, Playing, Traced
 from azero.checkpoint import weights
-from azero.config import Config, SearchConfig, check, from_dict
+from azero.checks import check
+from azero.config import Config, SearchConfig, from_dict
 from azero.engines import engine_playing, names_program, read_program
 from azero.expectimax import expectimax_answers
 from azero.manifest import CheckpointError

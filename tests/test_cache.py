@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 import games
-from azero.config import Config, DistillConfig, NetworkConfig, RewardConfig, SearchConfig, SelfPlayConfig, check
+from azero.checks import check
+from azero.config import Config, DistillConfig, NetworkConfig, RewardConfig, SearchConfig, SelfPlayConfig
 from azero.distill import Learner, make_distiller
 from azero.network import make_network
 from azero.search import empty_cache, make_search

@@ -5,7 +5,8 @@ import dataclasses
 import pytest
 
 import games
-from azero.config import Config, SearchConfig, SelfPlayConfig, check, from_dict, to_dict
+from azero.checks import check
+from azero.config import Config, SearchConfig, SelfPlayConfig, from_dict, to_dict
 from azero.presets import PRESETS, preset
 
 

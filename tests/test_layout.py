@@ -12,6 +12,7 @@ LAYERS = (
     (
         "azero",
         "azero.config",
+        "azero.checks",
         "azero.kinds",
         "azero.options",
         "azero.presets",

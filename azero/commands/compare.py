@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import tyro
 
 import games
+from azero.checks import check
 from azero.commands.arguments import parse
-from azero.config import check
 from azero.presets import preset
 
 if TYPE_CHECKING:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated
 import tyro
 
 import games
+from azero.checks import check
 from azero.commands.arguments import parse
-from azero.config import Config, check, from_dict, to_dict
+from azero.config import Config, from_dict, to_dict
 from azero.presets import preset
 from azero.startup import cores, start_jax
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from azero.config import Config, check, field, from_dict, kind_of, to_dict
+from azero.checks import check
+from azero.config import Config, field, from_dict, kind_of, to_dict
 from azero.kinds import APPLIES, KINDS, baseline_of, kl_of
 from azero.options import read_value
 

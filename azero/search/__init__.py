@@ -5,7 +5,8 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 
-from azero.config import SearchConfig, check_search
+from azero.checks import check_search
+from azero.config import SearchConfig
 from azero.network import Network, Params
 from azero.search.amplified import Amplified
 from azero.search.cache import Cache, empty_cache

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from azero.config import SearchConfig, check_search
+from azero.checks import check_search
+from azero.config import SearchConfig
 from azero.network import Params
 from azero.search.amplified import Amplified
 from azero.search.gumbel import make_gumbel

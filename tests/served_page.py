@@ -38,3 +38,12 @@ def served(player: str, game: str, folder: Path) -> Iterator[tuple[str, Page]]:
         server.should_exit = True
         thread.join()
         app.state.page.desk.close()
+
+
+def asked(client, name, **body):
+    answer = client.post(f"/api/{name}", json=body)
+    while answer.status_code == 429:  # a quick machine asks more than one address may
+        time.sleep(0.5)
+        answer = client.post(f"/api/{name}", json=body)
+    assert answer.status_code == 200, answer.text
+    return answer.json()

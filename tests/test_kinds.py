@@ -9,6 +9,7 @@ import pytest
 
 import games
 from azero.checkpoint import Keep, restore, save
+from azero.checks import check
 from azero.cli import main
 from azero.config import (
     Config,
@@ -19,7 +20,6 @@ from azero.config import (
     RewardConfig,
     SearchConfig,
     SelfPlayConfig,
-    check,
 )
 from azero.kinds import APPLIES, KINDS
 from azero.train import GRADIENT, make_trainer

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import games
+from azero.checks import check
 from azero.config import (
     Config,
     LearnConfig,
@@ -17,7 +18,6 @@ from azero.config import (
     ReplayConfig,
     SearchConfig,
     SelfPlayConfig,
-    check,
 )  # fmt: skip
 from azero.distill import Learner
 from azero.muzero import sequences

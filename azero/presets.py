@@ -40,6 +40,20 @@ def _board(game: str, channels: int, blocks: int, plies: int) -> Config:
     )
 
 
+def _laptop(game: str) -> Config:
+    """A perceptron, whose evaluations a CPU makes by the ten thousand in a second."""
+    return Config(
+        game=game,
+        network=NetworkConfig(width=256, blocks=3),
+        search=SearchConfig(simulations=16),
+        selfplay=SelfPlayConfig(games=256, plies=32, opening_plies=8),
+        learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=2e-3, ema=0.995),
+        targets=TargetConfig(value_lambda=0.95),
+        replay=ReplayConfig(capacity=1_000_000, minimum=50_000),
+        report=ReportConfig(strength_every=20),
+    )
+
+
 def _small_connect(game: str) -> Config:
     """Four in a row on a board that a CPU learns in minutes."""
     return Config(
@@ -68,7 +82,8 @@ def _gym(name: str, value_range: float = 400.0, width: int = 64) -> Config:
     )
 
 
-NOT_MEASURED = "not measured yet: sized for one accelerator"
+LAPTOP = "laptop"  # the name of the preset that suits any board on a CPU
+NOT_MEASURED = f"not measured: sized for one accelerator; on a CPU take --preset {LAPTOP}"
 
 PRESETS: dict[str, Preset] = {
     "tic_tac_toe": Preset(
@@ -189,6 +204,10 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+GENERAL: dict[str, Preset] = {
+    LAPTOP: Preset(_laptop("othello"), 15.0, "see docs/results/strength.md"),
+}
+
 # Environments of Gymnasium that the host steps; their names stand in no list of games.
 HOSTED: dict[str, Preset] = {
     "gym:CartPole-v1": Preset(
@@ -215,7 +234,7 @@ def preset(name: str, game: str) -> Preset:
     Raises:
       ValueError: there is none of this name; the message suggests one.
     """
-    presets = PRESETS | HOSTED
+    presets = PRESETS | HOSTED | GENERAL
     if name == "":
         name = game
         if name not in presets and name.startswith(GYM):

@@ -7,7 +7,7 @@ import pytest
 import games
 from azero.checks import check
 from azero.config import Config, SearchConfig, SelfPlayConfig, from_dict, to_dict
-from azero.presets import PRESETS, preset
+from azero.presets import LAPTOP, PRESETS, preset
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -20,6 +20,14 @@ def test_presets_are_sound_and_survive_json(name):
 
 def test_every_game_has_a_preset():
     assert set(PRESETS) == set(games.names())
+
+
+@pytest.mark.parametrize("name", games.PGX_GAMES)
+def test_one_preset_suits_every_board_on_a_cpu(name):
+    config = preset(LAPTOP, name).config
+    check(config)
+    assert config.game == name
+    assert config.network.dtype == "float32"
 
 
 @pytest.mark.parametrize(

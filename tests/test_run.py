@@ -229,6 +229,15 @@ def test_a_budget_that_no_iteration_fits_into_is_said_to_be_one(tmp_path, capsys
     assert iterations(run) == [0]
 
 
+def test_settings_for_an_accelerator_are_learned_with_on_a_cpu_and_said_to_be_slow(tmp_path, capsys):
+    run = tmp_path / "run"
+    assert main(arguments(run, "--network.dtype", "bfloat16", "--iterations", "1", "--report.strength-every", "0")) == 0
+    assert "these settings are for an accelerator; on a CPU --preset laptop learns sooner" in capsys.readouterr().err
+    assert [row["iteration"] for row in rows(run)] == [1]
+    assert all(np.isfinite(row["policy_loss"]) for row in rows(run))
+    assert {leaf.dtype for name, leaf in arrays(run).items() if name.startswith("params.")} == {np.dtype(np.float32)}
+
+
 def test_a_game_that_does_not_exist_is_refused(tmp_path, capsys):
     assert main(["train", "conect_four", "--run", str(tmp_path / "run")]) == 2
     assert "unknown game 'conect_four'; did you mean connect_four" in capsys.readouterr().err

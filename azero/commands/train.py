@@ -17,7 +17,7 @@ import games
 from azero.checks import check
 from azero.commands.arguments import parse
 from azero.config import Config, from_dict, to_dict
-from azero.presets import preset
+from azero.presets import LAPTOP, preset
 from azero.startup import cores, start_jax
 
 if TYPE_CHECKING:  # they import JAX
@@ -46,7 +46,7 @@ class Train:
     evaluations: float | None = None
     """Stop before the run has made more evaluations of the network than this, gradient steps included by their cost."""
     preset: str = ""
-    """Start from another game's preset; the game's own if none is given."""
+    """Start from another game's preset, or from laptop, which suits any board on a CPU; by default the game's own."""
     config: str = ""
     """A config.json whose fields replace those of the preset."""
     override_config: tyro.conf.FlagCreatePairsOff[bool] = False
@@ -184,6 +184,8 @@ def _train(config: Config, arguments: Train, started: float) -> int:
     game = games.make(config.game)
     trainer = make_trainer(config, game)  # refuses what cannot be before anything is written
     progress = Progress()
+    if config.network.dtype == "bfloat16" and trainer.devices[0].platform == "cpu":
+        progress.say(f"these settings are for an accelerator; on a CPU --preset {LAPTOP} learns sooner")
     first = _first(config, game, trainer, progress, checkpoint.iterations(folder))
     budget = Budget(arguments.minutes, arguments.iterations, arguments.evaluations, started)
     with checkpoint.lock(folder):

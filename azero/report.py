@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import secrets
 import socket
 import time
 from contextlib import nullcontext, suppress
@@ -115,10 +116,13 @@ def _wandb(folder: Path) -> Any:
     import wandb
 
     # A run keeps the name that it was given there, for two folders may be called alike.
-    name = folder / ".wandb"
+    name = folder / ".wandb_id"  # wandb makes a folder of its own beside it
     if not name.exists():
-        name.write_text(wandb.util.generate_id())
-    return wandb.init(project="azero", name=folder.name, dir=str(folder), resume="allow", id=name.read_text())
+        name.write_text(secrets.token_hex(4))
+    config = json.loads((folder / "config.json").read_text())
+    return wandb.init(
+        project="azero", name=folder.name, config=config, dir=str(folder), resume="allow", id=name.read_text()
+    )
 
 
 class Progress:

@@ -41,6 +41,21 @@ def test_rows_and_scalars_go_on_after_the_iteration_that_was_saved(tmp_path):
     assert scalars == [*first, (3, "loss", 7.0)]
 
 
+def test_weights_and_biases_takes_a_run_and_its_continuation(tmp_path, monkeypatch):
+    pytest.importorskip("wandb", reason="wandb is not there; install it: pip install wandb")
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    (tmp_path / "config.json").write_text('{"game": "tic_tac_toe"}')
+    for iteration in (1, 2):
+        with Writer(tmp_path, iteration - 1, wandb=True) as writer:
+            writer.add(iteration, {"loss": 0.5 / iteration})
+    sent = list(tmp_path.glob("wandb/offline-run-*/run-*.wandb"))
+    assert len(sent) == 2
+    assert {path.stem for path in sent} == {f"run-{(tmp_path / '.wandb_id').read_text()}"}, "one run to its reader"
+    assert [row["loss"] for row in read_metrics(tmp_path)] == [0.5, 0.25]
+    assert all(b"tic_tac_toe" in path.read_bytes() and b"loss" in path.read_bytes() for path in sent)
+
+
 def write(folder, numbers):
     with Writer(folder, 0, wandb=False) as writer:
         for iteration in range(1, 200):

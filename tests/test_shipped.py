@@ -14,7 +14,7 @@ from games.core import LabelledPositions
 REFERENCE = ("connect_four", "connect_four_4x4", "tic_tac_toe")
 # Shares of labelled positions that the raw network and the search (of so many simulations) keep at the least:
 # one to two points below what was measured, for the part of the positions that is looked at here.
-BOUNDS = {"tic_tac_toe": (0.99, 64, 0.99), "connect_four_4x4": (0.955, 64, 0.99), "connect_four": (0.93, 64, 0.95)}
+BOUNDS = {"tic_tac_toe": (0.99, 64, 0.99), "connect_four_4x4": (0.955, 64, 0.99), "connect_four": (0.945, 64, 0.97)}
 
 
 def test_all_are_there():

@@ -40,20 +40,6 @@ def _board(game: str, channels: int, blocks: int, plies: int) -> Config:
     )
 
 
-def _laptop(game: str) -> Config:
-    """A perceptron, whose evaluations a CPU makes by the ten thousand in a second."""
-    return Config(
-        game=game,
-        network=NetworkConfig(width=256, blocks=3),
-        search=SearchConfig(simulations=16),
-        selfplay=SelfPlayConfig(games=256, plies=32, opening_plies=8),
-        learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=2e-3, ema=0.995),
-        targets=TargetConfig(value_lambda=0.95),
-        replay=ReplayConfig(capacity=1_000_000, minimum=50_000),
-        report=ReportConfig(strength_every=20),
-    )
-
-
 def _small_connect(game: str) -> Config:
     """Four in a row on a board that a CPU learns in minutes."""
     return Config(
@@ -211,8 +197,21 @@ PRESETS: dict[str, Preset] = {
 }
 
 
+# A perceptron for any board, whose evaluations a CPU makes by the ten thousand in a second.
 GENERAL: dict[str, Preset] = {
-    LAPTOP: Preset(_laptop("othello"), 15.0, "what `azero games` tells of each board"),
+    LAPTOP: Preset(
+        Config(
+            network=NetworkConfig(width=256, blocks=3),
+            search=SearchConfig(simulations=16),
+            selfplay=SelfPlayConfig(games=256, plies=32, opening_plies=8),
+            targets=TargetConfig(value_lambda=0.95),
+            learn=LearnConfig(batch=1024, reuse=4.0, learning_rate=2e-3, ema=0.995),
+            replay=ReplayConfig(capacity=1_000_000, minimum=50_000),
+            report=ReportConfig(strength_every=20),
+        ),
+        15.0,
+        "what the boards' own presets tell of it",
+    ),
 }
 
 # Environments of Gymnasium that the host steps; their names stand in no list of games.

@@ -1,6 +1,7 @@
 """A folder of weights like the checkpoints that come with azero; its small network has learned nothing."""
 
 import json
+import shutil
 from pathlib import Path
 
 import jax
@@ -21,3 +22,11 @@ def write_reference(folder: Path, game: str) -> Path:
     save_file(arrays, folder / "weights.safetensors", metadata={"iteration": "7"})
     (folder / "config.json").write_text(json.dumps(to_dict(config)))
     return folder
+
+
+def write_run(run: Path, reference: Path, rows: list[dict]) -> Path:
+    """A run's folder with the config of a reference and these rows of metrics, and no checkpoint."""
+    run.mkdir(parents=True)
+    shutil.copy(reference / "config.json", run)
+    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return run

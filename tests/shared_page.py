@@ -5,7 +5,7 @@ import json
 import httpx
 import numpy as np
 import pytest
-from reference_folder import write_reference
+from reference_folder import write_reference, write_run
 from safetensors.numpy import load_file
 from served_page import served
 
@@ -16,15 +16,13 @@ from azero import checkpoint
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("web")
     write_reference(folder / "ttt", "tic_tac_toe")
-    run = folder / "runs" / "short"
-    run.mkdir(parents=True)
-    config = (folder / "ttt" / "config.json").read_text()
-    (run / "config.json").write_text(config)
-    weights = load_file(folder / "ttt" / "weights.safetensors")
-    checkpoint.save(run, 7, {"step": np.zeros(1)}, weights, json.loads(config), None, checkpoint.Keep())
     rows = [{"iteration": n, "seconds": 2.0 * n, "policy_loss": 1 / n, "kept_value": 0.5} for n in range(1, 1001)]
-    text = "\n".join(map(json.dumps, rows))
-    (run / "metrics.jsonl").write_text(f'{text}\n{{"iteration": 1001, "seconds": 1, "policy_loss": NaN}}\n{{"iterat')
+    run = write_run(folder / "runs" / "short", folder / "ttt", rows)
+    with (run / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"iteration": 1001, "seconds": 1, "policy_loss": NaN}\n{"iterat')
+    weights = load_file(folder / "ttt" / "weights.safetensors")
+    config = json.loads((run / "config.json").read_text())
+    checkpoint.save(run, 7, {"step": np.zeros(1)}, weights, config, None, checkpoint.Keep())
     (folder / "runs" / "no_run").mkdir()
     return folder
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
-from reference_folder import write_reference
+from reference_folder import write_reference, write_run
 from served_page import free_port
 
 import games
@@ -41,15 +41,12 @@ FLAGS = (
 def folder(tmp_path_factory):
     made = tmp_path_factory.mktemp("browser")
     write_reference(made / "ttt", "tic_tac_toe")
-    run = made / "runs" / "first_try"
-    run.mkdir(parents=True)
-    shutil.copy(made / "ttt" / "config.json", run)
     rows = [
         {"iteration": n, "seconds": 3.0 * n, "policy_loss": 0.2 + 1 / n, "value_loss": 0.3 + 0.5 / n}
         | ({"kept_value": 1 - 0.5 / n, "kept_value_search": 1 - 0.3 / n} if n % 5 == 0 else {})
         for n in range(1, 61)
     ]
-    (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    write_run(made / "runs" / "first_try", made / "ttt", rows)
     return made
 
 
